@@ -2,7 +2,8 @@
 // `expect` the mean of the head's rows under each. The (N, V) logits are never in memory: a block of the vocabulary is worked on while
 // its logits lie in the second cache, relative to the largest so far; sums are scaled where a larger one comes. The vocabulary
 // is cut into slices that follow from its size alone and are joined in order, so a row's figures depend neither on the other
-// rows nor on threads. float32 or bfloat16 on the processor, where products.cpp has kernels of its own; of a head in
+// rows nor on threads. peftalign::logits_figures(logits, targets) gives the same figures, bit for bit, of logits that are in memory since
+// something was added to them: a policy's changed head beside its reference's. float32 or bfloat16 on the processor, where products.cpp has kernels of its own; of a head in
 // bfloat16 the logits are rounded to it, as wherever they are in memory, and so are a mean's weights, but for an odd vocabulary's last one; all else is float32.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -222,6 +223,15 @@ void join(const Round& h, int64_t m, float* figures, int64_t stride, float* expe
     }
 }
 
+void check(const Tensor& targets, int64_t rows, int64_t entries, const char* name) {
+    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == rows && targets.scalar_type() == at::kLong && targets.is_contiguous() && targets.device().is_cpu(),
+                name, ": targets are (N) int64 on the processor, not ", targets.sizes(), " on ", targets.device());
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t target = targets.data_ptr<int64_t>()[row];
+        TORCH_CHECK(target >= 0 && target < entries, name, ": target ", target, " of ", entries, " entries");
+    }
+}
+
 // Returns the instruction set to compute with; throws where this cannot be computed here.
 Instructions checked(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
     bool twos = head.scalar_type() == at::kBFloat16;
@@ -229,18 +239,15 @@ Instructions checked(const Tensor& hidden, const Tensor& head, const Tensor& tar
     auto ours = [&](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == (twos ? at::kBFloat16 : at::kFloat) && t.dim() == 2 && (t.stride(1) == 1 || t.size(1) == 1 || t.numel() == 0); };
     TORCH_CHECK(set && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0 && !(twos && (head.size(1) % 2 || head.stride(0) % 2)),
                 "head_figures: (N, d) and (V, d) float32, or bfloat16 with an even d, with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
-    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous() && targets.device().is_cpu(),
-                "head_figures: targets are (N) int64 on the processor, not ", targets.sizes(), " on ", targets.device());
-    for (int64_t row = 0; row < targets.size(0); row++) {
-        int64_t target = targets.data_ptr<int64_t>()[row];
-        TORCH_CHECK(target >= 0 && target < head.size(0), "head_figures: target ", target, " of ", head.size(0), " entries");
-    }
+    check(targets, hidden.size(0), head.size(0), "head_figures");
     return set;
 }
 
+int64_t slices_of(int64_t entries) { return std::max<int64_t>(1, std::min(kMostSlices, entries / kSlice)); }
+
 std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head, const Tensor& targets, bool expect) {
     Instructions set = checked(hidden, head, targets);
-    int64_t rows = hidden.size(0), width = head.size(1), entries = head.size(0), slices = std::max<int64_t>(1, std::min(kMostSlices, entries / kSlice));
+    int64_t rows = hidden.size(0), width = head.size(1), entries = head.size(0), slices = slices_of(entries);
     auto floats = hidden.options().dtype(at::kFloat);
     Tensor figures = at::empty({kFigures, rows}, floats), expected = at::empty({expect ? rows : 0, width}, floats), sums;
     std::vector<State> states;
@@ -268,8 +275,45 @@ std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head
     return {figures, expected};
 }
 
+// In the blocks and slices of head_figures, of which each is copied, since its logits give way to their exponentials.
+template <typename L, typename W>
+PA_INLINE void logits_row(const Round& h, const W* logits, int64_t m) {
+    float* own = own_logits();
+    int64_t blocks = divided(h.entries, kTogether);
+    for (int64_t slice = 0; slice < h.slices; slice++)
+        for (int64_t block = slice * blocks / h.slices; block < (slice + 1) * blocks / h.slices; block++) {
+            int64_t first = block * kTogether, count = std::min(kTogether, h.entries - first);
+            for (int64_t k = 0; k < count; k++) own[k] = lanes::one(logits + first + k);
+            take<L>(own, first, count, h.targets[m], h.states[slice * h.rows + m], nullptr, 0);
+        }
+}
+
+Tensor logits_figures(const Tensor& logits, const Tensor& targets) {
+    auto type = logits.scalar_type();
+    TORCH_CHECK(logits.device().is_cpu() && logits.dim() == 2 && logits.size(1) > 0 && logits.is_contiguous() && (type == at::kFloat || type == at::kBFloat16), "logits_figures: contiguous (N, V) float32 or bfloat16 on the processor, not ",
+                logits.sizes(), " ", type);
+    Instructions set = set_of_products(type);
+    TORCH_CHECK(set, "logits_figures: a processor with products of our own");
+    int64_t rows = logits.size(0), entries = logits.size(1), slices = slices_of(entries);
+    check(targets, rows, entries, "logits_figures");
+    Tensor figures = at::empty({kFigures, rows}, logits.options().dtype(at::kFloat));
+    std::vector<State> states(slices * rows);
+    Round h{{}, {}, targets.data_ptr<int64_t>(), false, rows, 0, entries, slices, nullptr, states.data()};
+    parallel_runs(rows, std::max<int64_t>(1, (1 << 14) / entries), [&](int64_t begin, int64_t end) {
+        for (int64_t m = begin; m < end; m++) {
+            with_products_of(set, [&](auto own) PA_INLINED {
+                using L = typename decltype(own)::Lanes;
+                if (type == at::kFloat) logits_row<L>(h, logits.data_ptr<float>() + m * entries, m);
+                else logits_row<L>(h, logits.data_ptr<c10::BFloat16>() + m * entries, m);
+            });
+            join(h, m, figures.data_ptr<float>() + m, rows, nullptr);
+        }
+    });
+    return figures;
+}
+
 }  // namespace
 }  // namespace pa
 
-TORCH_LIBRARY_FRAGMENT(peftalign, m) { m.def("head_figures(Tensor hidden, Tensor head, Tensor targets, bool expect) -> (Tensor, Tensor)"); }
-TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("head_figures", pa::head_figures); }
+TORCH_LIBRARY_FRAGMENT(peftalign, m) { m.def("head_figures(Tensor hidden, Tensor head, Tensor targets, bool expect) -> (Tensor, Tensor)"), m.def("logits_figures(Tensor logits, Tensor targets) -> Tensor"); }
+TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("head_figures", pa::head_figures), m.impl("logits_figures", pa::logits_figures); }

@@ -15,7 +15,7 @@ public sealed class SftPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, SftOptions>("sft", resultVersion: 3, (_, options) => new SftMethod(options));
+        registry.Add<IAlignmentMethod, SftOptions>("sft", resultVersion: 4, (_, options) => new SftMethod(options));
 }
 
 /// <summary>Options of sft.</summary>

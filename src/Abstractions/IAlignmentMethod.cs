@@ -131,7 +131,7 @@ public sealed class MaskLedger
     /// <summary>Rows seen.</summary>
     public long Rows { get; set; }
 
-    /// <summary>Rows refused because none of their tokens would be trained.</summary>
+    /// <summary>Rows without a token to train: refused, but where rows are packed, in which they take their room.</summary>
     public long RowsWithoutTrainedToken { get; set; }
 
     /// <summary>Pairs whose two answers have the same tokens, so that neither is preferred.</summary>

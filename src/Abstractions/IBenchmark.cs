@@ -75,6 +75,9 @@ public sealed record TaskInfo(string Name, string Version)
     /// <summary>Names of a group's members; empty for tasks.</summary>
     public IReadOnlyList<string> Members { get; init; } = [];
 
+    /// <summary>Whether a group has numbers of its own, or would if its members gave what it asks for: its row then counts their items.</summary>
+    public bool Aggregates { get; init; }
+
     /// <summary>The task's settings, for the result file.</summary>
     public JsonObject? Settings { get; init; }
 

@@ -92,6 +92,23 @@ public sealed class RecordTests
         Assert.That(System.IO.File.ReadAllLines(File), Has.Length.EqualTo(81));
     }
 
+    // Lines are read one after the other: of every length around that of what is read at once, and one that is longer than all before it.
+    [Test]
+    public void Lines_of_any_length_are_read()
+    {
+        static IReadOnlyList<EvalResponse> Answer(int length) => [new EvalResponse(-1, length, false) { Texts = [new string('x', length)] }];
+        int[] lengths = [1, 65_000, .. Enumerable.Range(65_300, 300), 400_000, 2, 70_000];
+        using (var records = new ItemRecords(File, "m", text => Assert.Fail(text)))
+            foreach (var length in lengths) records.Append("b", [(new EvalItem($"{length}", []), "k", null, Answer(length))]);
+        var bytes = System.IO.File.ReadAllBytes(File);
+        System.IO.File.WriteAllBytes(File, [.. bytes, .. Enumerable.Repeat((byte)'{', 200_000)]);
+        var warnings = new List<string>();
+        using (var records = new ItemRecords(File, "m", warnings.Add))
+            foreach (var length in lengths) Assert.That(records.Find("b", new EvalItem($"{length}", []), _ => "k", null)?[0].Texts[0].Length, Is.EqualTo(length));
+        Assert.That(warnings, Has.Count.EqualTo(1).And.Some.Contains("the last 200000 bytes are damaged and are cut off"));
+        Assert.That(System.IO.File.ReadAllBytes(File), Is.EqualTo(bytes));
+    }
+
     // One line loses itself alone; what is asked for it stands at the end, and the file needs nothing more.
     [TestCase("\0\0\0\0")]
     [TestCase("{\"benchmark\":\"lines\",\"benchmark\":\"lines\"}")]

@@ -89,6 +89,22 @@ public sealed class TaskGroupTests
         Assert.That((ResultFiles.SamplesName("a/b", results), ResultFiles.SamplesName("c/d", results), ResultFiles.SamplesName("a_b", results)), Is.EqualTo(("samples_a%2Fb.jsonl", "samples_c_d.jsonl", "samples_a_b.jsonl")));
     }
 
+    // lm_eval 0.4.13's Group.aggregate counts the items of a group with an aggregate_metric_list before it looks for the metrics.
+    [Test]
+    public void A_group_whose_metric_no_task_gives_counts_its_items()
+    {
+        var (source, own) = (Directory.CreateDirectory(Path.Combine(written, "without")).FullName, Directory.CreateDirectory(Path.Combine(folder, "without")).FullName);
+        File.Copy(Path.Combine(folder, "rows.json"), Path.Combine(source, "rows.json"));
+        foreach (var name in (string[])["one", "two"]) File.Copy(Path.Combine(folder, $"{name}.yaml"), Path.Combine(source, $"{name}.yaml"));
+        File.WriteAllText(Path.Combine(source, "g.yaml"), "group: g\ngroup_alias: G\ntask: [one, two]\naggregate_metric_list: [{ metric: f1 }]\n");
+        File.WriteAllText(Path.Combine(source, "h.yaml"), "group: h\ntask: [g, one]\naggregate_metric_list: [{ metric: acc, filter_list: strict }]\n");
+        var results = ResultFiles.Write(own, [Evaluate(new TasksOptions { Path = source, BootstrapIters = 0 })], []);
+        Directory.Delete(source, recursive: true); // the other tests read what lies above it
+        Assert.That(results["results"]!["g"]!.ToJsonString(), Is.EqualTo("""{"name":"g","alias":"G","sample_len":2}"""));
+        Assert.That(results["results"]!["h"]!.ToJsonString(), Is.EqualTo("""{"name":"h","alias":"h","sample_len":3}"""));
+        Assert.That(results["groups"]!.AsObject().Select(group => $"{group.Key} {group.Value!["sample_len"]}").Order(StringComparer.Ordinal), Is.EqualTo(new[] { "g 2", "h 3" }));
+    }
+
     // Samples are found through group_subtasks: a tag has no row there, and a group without numbers none with samples.
     [Test]
     public void Members_lead_to_tasks_through_tags_and_groups_without_numbers()

@@ -16,6 +16,8 @@ public sealed class SettingTests
         "run" => ["run", Path.Combine(Peftalign.Repository, "experiments", "quickstart.yaml"), "--out", user.Run],
         "quantize" => ["quantize", "--model", Model, "--out", user.Run],
         "score" => ["score", "--model", Model, "--in", TrainRows.Path(user)],
+        "tokenize" => ["tokenize", "--model", Model, "--in", TrainRows.Path(user)],
+        "data audit" => ["data", "audit", TrainRows.Path(user), "--model", Model],
         _ => ["plugins", "test", "methods.dpo"],
     };
 
@@ -23,6 +25,8 @@ public sealed class SettingTests
     [TestCase("run", "PEFTALIGN_INSTRUCTIONS", "AVX2", "baseline")]
     [TestCase("quantize", "PEFTALIGN_INSTRUCTIONS", "libtorch", "baseline")]
     [TestCase("score", "PEFTALIGN_THREADS", "four", "a whole number from 1 to 4096")]
+    [TestCase("tokenize", "PEFTALIGN_THREADS", "-1", "a whole number from 1 to 4096")]
+    [TestCase("data audit", "PEFTALIGN_THREADS", "1.5", "a whole number from 1 to 4096")]
     [TestCase("plugins test", "PEFTALIGN_PRODUCTS", "baseline", "libtorch")]
     public void A_wrong_one_is_the_users_mistake(string command, string variable, string value, string possible)
     {

@@ -4,6 +4,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Tests;
 
@@ -16,6 +17,7 @@ internal static class ProbeCommands
         new("wait", "waits until it is interrupted", Wait),
         new("deaf", "waits and heeds no interrupt", Deaf),
         new("busy", "is in native code and heeds no interrupt", Busy),
+        new("threads", "says how many threads a command takes", Threads),
         new("box", "has commands of its own", Box),
     ];
 
@@ -31,6 +33,17 @@ internal static class ProbeCommands
             session.Output.Remark("remark");
             session.Output.Detail("detail");
             session.Output.Result(() => new JsonObject { ["text"] = given, ["device"] = session.Global.Device, ["seed"] = session.Global.Seed }, () => [given, session.Global.ToString()]);
+            return Task.FromResult(ExitCode.Done);
+        });
+        return command;
+    }
+
+    private static Command Threads(CommandFrame frame)
+    {
+        var command = new Command("threads", "says how many threads a command takes");
+        frame.OnRun(command, Uses.Threads, (_, session, _) =>
+        {
+            session.Output.Result(() => new JsonObject { ["threads"] = session.Threads }, () => [$"{session.Threads}, libtorch is {(LibTorch.IsOpen ? "open" : "closed")}"]);
             return Task.FromResult(ExitCode.Done);
         });
         return command;

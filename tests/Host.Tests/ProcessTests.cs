@@ -30,6 +30,19 @@ public partial class ProcessTests
         return Process.Start(start)!;
     }
 
+    // Commands whose work needs no libtorch, as tokenize, must not open it for that.
+    [TestCase("3", "", 0, "3, libtorch is closed")]
+    [TestCase("3", "--threads 2", 0, "2, libtorch is closed")]
+    [TestCase("", "", 0, null)]
+    [TestCase("0", "", 2, "PEFTALIGN_THREADS is '0'; it may be a whole number from 1 to 4096, or unset")]
+    public void The_variable_counts_where_no_number_of_threads_is_given(string variable, string options, int code, string? said)
+    {
+        using var process = Start("PeftAlign.Host.Tests.dll", new() { ["PEFTALIGN_THREADS"] = variable }, ["threads", .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+        var (printed, errors) = (process.StandardOutput.ReadToEnd(), process.StandardError.ReadToEnd());
+        Assert.That(process.WaitForExit(Patience), Is.True);
+        Assert.That((process.ExitCode, printed + errors), Is.EqualTo((code, code == 0 ? (said ?? $"{Environment.ProcessorCount}, libtorch is closed") + "\n" : $"peftalign: {said}\n")));
+    }
+
     [TestCase(SIGINT)]
     [TestCase(SIGTERM)]
     public void ASignalEndsWithCode130(int signal)

@@ -39,6 +39,30 @@ public sealed class HeadFiguresTests(string instructions) : ProductKernelTests(i
         Assert.That((again.equal(figures), none), Is.EqualTo((true, (Tensor?)null)));
     }
 
+    // A policy whose head an adapter changes, and its reference, must agree where the change is nothing.
+    [TestCase(1, 1, 1)]
+    [TestCase(7, 48, 256)]
+    [TestCase(33, 24, 259)]
+    [TestCase(505, 16, 2049)]
+    [TestCase(40, 40, 9001)]
+    [TestCase(5, 96, 32_000)]
+    public void Logits_in_memory_have_the_same_figures_bit_for_bit(long rows, long width, long entries)
+    {
+        using var scope = torch.NewDisposeScope();
+        foreach (var dtype in (torch.ScalarType[])[torch.float32, torch.bfloat16])
+        {
+            var (wideHidden, wideHead, targets) = Of(rows, 2 * width, entries);
+            var (hidden, head) = (wideHidden.to(dtype), wideHead.to(dtype));
+            if (!Fused.HasHead(hidden, head)) continue; // bfloat16 products are libtorch's where a processor has AMX
+            var logits = Products.Of(hidden, head.t());
+            var kept = logits.clone();
+            Assert.That(Fused.LogitsFigures(logits, targets).equal(Fused.HeadFigures(hidden, head, targets, expect: false).Figures), Is.True, $"{dtype}");
+            Assert.That(logits.equal(kept), Is.True, "the logits stay as they are");
+        }
+        var wrong = Assert.Throws<TorchException>(() => Fused.LogitsFigures(torch.zeros([1, 3]), torch.tensor([3L])));
+        Assert.That(wrong!.Message, Does.Contain("target 3 of 3 entries"));
+    }
+
     // Weights of the mean are rounded to 8 bits each by itself; an odd vocabulary has a last row of its own.
     [TestCase(3, 8, 17)]
     [TestCase(33, 24, 259)]

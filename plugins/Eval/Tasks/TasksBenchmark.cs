@@ -80,7 +80,7 @@ internal sealed class TasksBenchmark : IBenchmark
         Tasks =
         [
             .. tasks.Value.Values.Select(t => new TaskInfo(t.Task.Name, t.Task.Version) { Shots = t.Shots, Available = t.Available, Settings = t.Task.Content, Alias = t.Task.Text("task_alias") }),
-            .. catalogue.Value.Groups.Select(g => new TaskInfo(g.Name, g.Version) { Members = [.. g.Members.Select(m => m.Name)], Alias = g.Alias }),
+            .. catalogue.Value.Groups.Select(g => new TaskInfo(g.Name, g.Version) { Members = [.. g.Members.Select(m => m.Name)], Aggregates = g.Metrics.Count > 0, Alias = g.Alias }),
         ],
     };
 

@@ -25,7 +25,7 @@ internal static class BenchWorker
         var command = new Command("bench-worker", "Answers each line of standard input with one measured run.") { kind, folder, rows };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
         {
-            torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
+            torch.set_num_threads(session.Threads);
             var run = Make(parsed.GetValue(kind)!, parsed.GetValue(folder)!, parsed.GetValue(rows)!);
             Say(session, new JsonObject { ["libtorch"] = LibTorch.Version });
             while (Console.In.ReadLine() is not null)

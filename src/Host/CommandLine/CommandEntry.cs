@@ -1,6 +1,7 @@
 // One command as the catalogue knows it: name and one line of help without building anything, and how to build the rest.
 
 using System.CommandLine;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -15,7 +16,12 @@ internal sealed record CommandEntry(string Name, string Summary, Func<CommandFra
 }
 
 /// <summary>What an action gets beside its own options.</summary>
-internal sealed record Session(Output Output, GlobalOptions Global);
+internal sealed record Session(Output Output, GlobalOptions Global)
+{
+    /// <summary>Processor threads of a command that neither trains nor runs jobs: --threads, else PEFTALIGN_THREADS, else every core that the process may use.</summary>
+    /// <exception cref="Torch.TorchSettingException">PEFTALIGN_THREADS is no such number.</exception>
+    internal int Threads => Global.Threads ?? LibTorch.DefaultThreads;
+}
 
 /// <summary>Ties actions to the global options, the output and the exit code; one per invocation.</summary>
 internal sealed class CommandFrame(TextWriter results, TextWriter remarks)

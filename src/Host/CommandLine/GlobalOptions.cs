@@ -21,7 +21,7 @@ internal enum Uses
 /// <summary>What the user chose; null is the documented default.</summary>
 /// <param name="Device">cpu, cuda or cuda:N; null is the first GPU where there is one, else cpu.</param>
 /// <param name="Dtype">float32, bfloat16 or float16; null lets the command choose.</param>
-/// <param name="Threads">1 to 4096; null is every core that the process may use.</param>
+/// <param name="Threads">1 to 4096; null is PEFTALIGN_THREADS, of trainings and runs every core that the process may use.</param>
 /// <param name="Seed">0 to 2^63-1; null is the command's default.</param>
 internal sealed record GlobalOptions(string? Device, string? Dtype, int? Threads, long? Seed);
 

@@ -43,7 +43,7 @@ internal static class BenchCommand
             var folder = Path.GetFullPath(parsed.GetValue(work) ?? Path.Combine(CacheFolder(), "peftalign", "bench"));
             Directory.CreateDirectory(folder);
             var python = parsed.GetValue(peers) ?? Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON");
-            var effort = new Effort(parsed.GetValue(rounds), session.Global.Threads ?? Environment.ProcessorCount, python is { Length: > 0 } ? python : null, WriteScript(folder), parsed.GetValue(beside) is { } other ? OtherNative.Of(other, Path.GetDirectoryName(LibTorch.FileToOpen)) : null);
+            var effort = new Effort(parsed.GetValue(rounds), session.Threads, python is { Length: > 0 } ? python : null, WriteScript(folder), parsed.GetValue(beside) is { } other ? OtherNative.Of(other, Path.GetDirectoryName(LibTorch.FileToOpen)) : null);
             var rows = new List<Measurement>();
             var before = Load();
             foreach (var name in asked)

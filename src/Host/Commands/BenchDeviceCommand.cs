@@ -35,7 +35,7 @@ internal static class BenchDeviceCommand
             if (!DrawnShape.Known.ContainsKey(name)) throw new UserError($"--shape {name}", $"is one of {string.Join(", ", DrawnShape.Known.Keys)}", Near.DidYouMean(name, DrawnShape.Known.Keys) ?? "leave it out for 7b");
             foreach (var (option, count, usual) in ((string, int, int)[])[("--batch", parsed.GetValue(batch), 16), ("--steps", parsed.GetValue(steps), 5)])
                 if (count < 1) throw new UserError($"{option} {count}", "is a whole number from 1", $"leave it out for {usual}");
-            torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
+            torch.set_num_threads(session.Threads);
             return Task.FromResult(Run(asked, (name, parsed.GetValue(batch), parsed.GetValue(steps), !parsed.GetValue(full)), parsed.GetValue(output), session, cancel));
         });
         return command;

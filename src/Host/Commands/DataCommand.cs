@@ -70,7 +70,7 @@ internal static class DataCommand
         }, request.Examples, Vocabulary(Path.Combine(request.Model, "config.json")));
         var (isInput, file) = request.File == "-" ? (true, "standard input") : (false, request.File);
         var lines = (isInput ? TextLines.Read(file, Console.OpenStandardInput()) : TextLines.Read(file)).TakeWhile(_ => !cancel.IsCancellationRequested);
-        audit.Add(lines, line => Parsed(line.Text, file, line.Number), Path.GetFileName(file), session.Global.Threads ?? Environment.ProcessorCount, () =>
+        audit.Add(lines, line => Parsed(line.Text, file, line.Number), Path.GetFileName(file), session.Threads, () =>
         {
             if (audit.Rows % SayEvery == 0) session.Output.Remark($"{audit.Rows} rows");
         });

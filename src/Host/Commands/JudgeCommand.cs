@@ -46,7 +46,7 @@ internal static class JudgeCommand
         // On a processor libtorch lacks operators in float16.
         if (session.Global.Dtype == "float16" && device.type == DeviceType.CPU) throw new UserError("--dtype float16", "needs a CUDA device", "use bfloat16 or float32");
         using var rows = RowReader.Open(input);
-        torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
+        torch.set_num_threads(session.Threads);
         var dtype = ComputeType.Of(session, device, model);
         var judge = RowJudge.Load(model, length, dtype, device, plugins, session.Output.Warn);
         using var writer = session.Output.Rows();

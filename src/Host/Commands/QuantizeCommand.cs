@@ -38,7 +38,7 @@ internal static class QuantizeCommand
         foreach (var option in choice.Options.Concat(loftq.Options)) command.Add(option);
         frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, _) =>
         {
-            torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
+            torch.set_num_threads(session.Threads);
             Quantize(parsed, session, parsed.GetValue(model)!, parsed.GetValue(output)!, plugins, choice, loftq);
             return Task.FromResult(ExitCode.Done);
         });

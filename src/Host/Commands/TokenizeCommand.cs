@@ -62,7 +62,7 @@ internal static class TokenizeCommand
         if (rows is null) One(request, tokenizer, writer);
         else
         {
-            foreach (var (results, fault) in OrderedWork.Map(rows.Batches(cancel), session.Global.Threads ?? Environment.ProcessorCount, tokenizer.Answers))
+            foreach (var (results, fault) in OrderedWork.Map(rows.Batches(cancel), session.Threads, tokenizer.Answers))
             {
                 using (results) writer.Write(results);
                 fault?.Throw();

@@ -63,7 +63,7 @@ internal static class WinrateCommand
         frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, cancel) =>
         {
             var plugins = PluginFolders.Search(parsed, folders).Scan();
-            torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
+            torch.set_num_threads(session.Threads);
             var results = new WinrateRun(Options(parsed, flags, judge.Read(parsed, plugins)), parsed.GetValue(flags.Target)!, plugins, session, cancel).Run();
             session.Output.Result(() => results, () => PairLines.Of(results));
             return Task.FromResult(ExitCode.Done);

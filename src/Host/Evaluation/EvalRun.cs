@@ -24,7 +24,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         _ = choice.Resolved(); // an unknown control is found before anything is written
         _ = ModelConfig.Open(choice.Model); // and what is no model's folder
         using var held = new EvalLock(folder, asked.Out);
-        var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
+        var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Threads, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);

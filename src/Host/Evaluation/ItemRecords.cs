@@ -156,20 +156,32 @@ internal sealed class ItemRecords : IDisposable
 
     private void Read(FileStream file, Action<string> warn)
     {
-        var bytes = new byte[file.Length];
-        file.ReadExactly(bytes);
-        if (!IsOurs(bytes)) throw new UserErrorException($"{path} holds other things than an evaluation's answers; give another folder, or move the file away.");
-        var (whole, number, damaged) = (0, 0, new List<int>());
-        for (int end; (end = Array.IndexOf(bytes, (byte)'\n', whole)) >= 0; whole = end + 1)
+        if (!IsOurs(path)) throw new UserErrorException($"{path} holds other things than an evaluation's answers; give another folder, or move the file away.");
+        var (whole, number, damaged) = (0L, 0, new List<int>());
+        foreach (var line in Lines(file))
         {
-            var line = bytes.AsSpan(whole, end - whole);
-            if (++number > 1 && !Take(Parsed(line))) damaged.Add(number);
-            if (number == 1) ThrowIfOther(Subject(line));
+            if (++number > 1 && !Take(Parsed(line.Span))) damaged.Add(number);
+            if (number == 1) ThrowIfOther(Subject(line.Span));
+            whole += line.Length + 1;
         }
         if (damaged.Count > 0) warn($"{path}: line {damaged[0]}{(damaged.Count > 1 ? $" and {damaged.Count - 1} more are" : " is")} damaged and left out; what has no other answer is asked again");
-        if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are cut off; their items are asked again");
+        if (whole < file.Length) warn($"{path}: the last {file.Length - whole} bytes are damaged and are cut off; their items are asked again");
         file.SetLength(whole);
         file.Position = before = whole;
+    }
+
+    // One after the other, without their ends, and none that has no end: all of a large evaluation's are more than an array may hold.
+    private static IEnumerable<ReadOnlyMemory<byte>> Lines(FileStream file)
+    {
+        var (buffer, held) = (new byte[1 << 16], 0);
+        for (int read; (read = file.Read(buffer, held, buffer.Length - held)) > 0;)
+        {
+            var (first, seen) = (0, held);
+            held += read;
+            for (int end; (end = Array.IndexOf(buffer, (byte)'\n', seen, held - seen)) >= 0; first = seen = end + 1) yield return buffer.AsMemory(first, end - first);
+            buffer.AsSpan(first, held -= first).CopyTo(buffer);
+            if (held == buffer.Length) Array.Resize(ref buffer, 2 * buffer.Length);
+        }
     }
 
     private void ThrowIfOther((string? Of, int? Version) written)

@@ -88,7 +88,10 @@ internal static class ResultFiles
                 if (!isGroup) samples[task.Key] = Samples(task.Key, info?.Available, one);
             }
             foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0 && !results.ContainsKey(t.Name)))
+            {
                 (results[group.Name], versions[group.Name]) = (Named(group.Name, group.Alias), Version(group));
+                if (group.Aggregates) (results[group.Name]!["sample_len"], groups[group.Name]) = (0, null); // its members give none of the metrics that it asks for
+            }
             foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0)) OfMembers(group, infos, results, shots, better);
         }
         foreach (var name in groups.Select(g => g.Key).ToList()) groups[name] = results[name]!.DeepClone();

@@ -26,7 +26,7 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
     {
         var folder = EvalRun.Folder(target);
         using var held = new EvalLock(folder, target);
-        var spec = new JobSpec("winrate", "evaluate", "winrate", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
+        var spec = new JobSpec("winrate", "evaluate", "winrate", [], Directory.GetCurrentDirectory(), session.Threads, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         JudgeContent.Note(asked, plugins, hashes); // a judgement is kept with its judge, so there is no other subject

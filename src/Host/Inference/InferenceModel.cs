@@ -34,7 +34,7 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
         Action<string> warn = session.Output.Warn;
         if (choice.Adapter is { } trained) TrainedWith.ThrowIfOther(trained, choice.Model, ModelConfig.Open(choice.Model).VocabularySize, warn, tokenizer);
-        torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
+        torch.set_num_threads(session.Threads);
         var device = ComputeDevice.Of(session);
         var decoder = ModelFolder.Load(choice.Model, warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session, device, choice.Model), device: device);
         if (choice.Adapter is { } used) TrainedWith.WarnOfFullBase(used, choice.Model, decoder.Quantized.Count > 0, warn);

@@ -103,7 +103,7 @@ internal static class TrainJob
 
     private static JsonObject Result(JobContext job, TrainingOutcome outcome)
     {
-        var warnings = Warnings(outcome.Ledger).ToList();
+        var warnings = Warnings(outcome.Ledger, (bool?)job.Spec.Options["training"]!["packing"] == true).ToList();
         foreach (var warning in warnings) job.Warn(warning);
         var result = new JsonObject
         {
@@ -139,9 +139,9 @@ internal static class TrainJob
         return policy with { Model = added.Grown(policy.Model, (ulong)(long)job.Spec.Options["seed"]!), Tokenizer = added.Tokenizer(place.Base), Added = added };
     }
 
-    private static IEnumerable<string> Warnings(MaskLedger ledger)
+    private static IEnumerable<string> Warnings(MaskLedger ledger, bool packs)
     {
-        if (ledger.RowsWithoutTrainedToken > 0) yield return $"{ledger.RowsWithoutTrainedToken} of {ledger.Rows} rows have no token to train and were left out";
+        if (ledger.RowsWithoutTrainedToken > 0) yield return $"{ledger.RowsWithoutTrainedToken} of {ledger.Rows} rows have no token to train and {(packs ? "only take room in packs, as in TRL" : "were left out")}";
         if (ledger.RowsWithEqualAnswers > 0) yield return $"{ledger.RowsWithEqualAnswers} of {ledger.Rows} rows have the same answer as chosen and as rejected; they prefer nothing";
         if (ledger.RowsWithEmptyAnswer > 0) yield return $"{ledger.RowsWithEmptyAnswer} of {ledger.Rows} rows have an empty answer";
     }

@@ -10,15 +10,15 @@ namespace PeftAlign.Host.Store;
 
 internal static class JobReading
 {
-    /// <summary>Times and sizes of the files that the row is read from; empty for a folder without a job.</summary>
+    /// <summary>Times and sizes of the files that the row is read from, and the time of the folder, which shows what was deleted; empty for a folder without a job.</summary>
     internal static string Stamp(JobFolder job) =>
-        !File.Exists(job.Spec) ? "" : string.Join('|', ((string[])[job.Spec, job.Result, job.Failure, job.Timing]).Select(path => new FileInfo(path)).Select(file => file.Exists ? $"{file.LastWriteTimeUtc.Ticks}.{file.Length}" : ""));
+        !File.Exists(job.Spec) ? "" : string.Join('|', ((string[])[job.Spec, job.Result, job.Failure, job.Timing]).Select(path => new FileInfo(path)).Select(file => file.Exists ? $"{file.LastWriteTimeUtc.Ticks}.{file.Length}" : "").Append($"{Directory.GetLastWriteTimeUtc(job.Path).Ticks}"));
 
     /// <summary>The row; null where job.json cannot be read.</summary>
     internal static IndexedJob? Read(JobFolder job, string stamp)
     {
         if (Json(job.Spec) is not { } spec || Text(spec["kind"]) is not { } kind) return null;
-        var state = Whole(job) is not null ? JobState.Finished : File.Exists(job.Failure) ? JobState.Failed : JobState.Begun;
+        var state = Whole(job) is not null && IsThere(job, kind) ? JobState.Finished : File.Exists(job.Failure) ? JobState.Failed : JobState.Begun;
         var timing = state == JobState.Finished ? Json(job.Timing) : null;
         return new IndexedJob(job.Id, kind, Text(spec["label"]) ?? "", state)
         {
@@ -30,6 +30,19 @@ internal static class JobReading
             Axes = (spec["axes"] as JsonObject ?? []).ToDictionary(axis => axis.Key, axis => Text(axis.Value) ?? ""),
             Metrics = state == JobState.Finished ? Metrics(job) : [],
         };
+    }
+
+    // As the report sees it: an evaluation whose files were deleted is made again and has no number to show; a training's curve needs no weights.
+    private static bool IsThere(JobFolder job, string kind)
+    {
+        try
+        {
+            return kind != "evaluate" || job.IsFinished;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 
     private static Dictionary<string, double> Metrics(JobFolder job)

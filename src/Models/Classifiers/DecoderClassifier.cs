@@ -34,7 +34,7 @@ internal sealed class DecoderClassifier(DecoderModel model, int? padToken) : Seq
         var logits = new List<Tensor>();
         foreach (var pack in Pack.Of(groups, maxRows: 2048, Place.Of(model).BeforeLast))
         {
-            using (pack) logits.Add(Products.Linear(model.Answering(pack, ForwardMode.Plain, alone: true), model.Head));
+            using (pack) logits.Add(Products.Linear(model.Answering(pack, new ForwardMode { Alone = true }), model.Head));
         }
         return torch.cat(logits).MoveToOuterDisposeScope();
     }

@@ -82,16 +82,14 @@ public sealed partial class DecoderModel
     /// <returns>(R, w)</returns>
     public Tensor Forward(Pack pack, ForwardMode mode) => Forward(pack, mode, null);
 
-    /// <summary>What two passes over a pack have in common, for both of their modes; null where it is nothing.</summary>
-    /// <param name="pack">The rows, seen alike by both.</param>
+    /// <summary>What two passes over one pack, whose rows both see alike, have in common, for both of their modes; null where it is nothing.</summary>
     /// <param name="policy">The mode of the second pass.</param>
     /// <param name="reference">The mode of the first, which has no gradients.</param>
-    internal CommonStart? StartOf(Pack pack, ForwardMode policy, ForwardMode reference)
+    internal CommonStart? StartOf(ForwardMode policy, ForwardMode reference)
     {
         bool Changes(string module) => policy.Deltas.ContainsKey(module) || reference.Deltas.ContainsKey(module);
         string?[] before = [Spec.Names.Embedding, Spec.Names.EmbeddingOutput, Spec.Names.Positions];
         if (policy.Controls.Count + reference.Controls.Count > 0 || before.OfType<string>().Any(Changes) || weights.Values.Any(weight => weight.requires_grad)) return null;
-        if (pack.Tokens.numel() <= Decoding.FewRows) return null; // which go through other kernels where there are no gradients
         var first = Array.Find(blocks, block => block.Modules.Any(Changes)) ?? blocks[^1];
         // Not in a narrow dtype, which rounds a product before the next is added to it; nor in the last block, where the two passes may go on with different rows.
         var products = Head.dtype is torch.ScalarType.Float32 or torch.ScalarType.Float64 && first != blocks[^1]
@@ -101,23 +99,22 @@ public sealed partial class DecoderModel
 
     /// <summary>Final hidden states of the rows whose answers are asked for: what lies behind the last block's attention computes only these.</summary>
     /// <param name="pack">Rows.</param>
-    /// <param name="mode">Adapters and dropout.</param>
-    /// <param name="alone">Whether no pass with gradients has to have these bits: so few answers that their products would go through other kernels
-    /// are then computed with rows beside them, in the place of all rows.</param>
+    /// <param name="mode">Adapters and dropout. Where no pass with gradients has to have these bits, so few answers that their products would go
+    /// through other kernels are computed with rows beside them, in the place of all rows.</param>
     /// <returns>(N, w) in the order of the pack's HeadRows.</returns>
-    internal Tensor Answering(Pack pack, ForwardMode mode, bool alone = false)
+    internal Tensor Answering(Pack pack, ForwardMode mode)
     {
         // What is chosen or dropped by row counts all rows of the pack.
         var byRow = mode.Controls.Count > 0 || (mode.Dropout is { Activations: true } && mode.Deltas.Values.SelectMany(Deltas.Parts).Any(part => part is LowRank { Dropout: > 0 }));
         using var scope = torch.NewDisposeScope();
         var some = !byRow && !RoundsByRows && pack.Attention is not IAllBlocks && pack.HeadRows.numel() < pack.Tokens.numel();
         if (some && pack.HeadRows.numel() >= Fewest) return Forward(pack, mode, pack.HeadRows).MoveToOuterDisposeScope();
-        if (some && alone && !RoundsByPlace && pack.Asked(Fewest) is var (rows, places) && rows.numel() < pack.Tokens.numel()) return Forward(pack, mode, rows).index_select(0, places).MoveToOuterDisposeScope();
+        if (some && mode.Alone && !RoundsByPlace && pack.Asked(Fewest) is var (rows, places) && rows.numel() < pack.Tokens.numel()) return Forward(pack, mode, rows).index_select(0, places).MoveToOuterDisposeScope();
         return Forward(pack, mode, null).index_select(0, pack.HeadRows).MoveToOuterDisposeScope();
     }
 
-    // A policy and its reference must be one function, whatever pack a row stands in. But without a gradient, few rows go through other
-    // kernels than with one, and OpenBLAS has different kernels for products of up to a million steps.
+    // A row's answers must be the same whatever pack it stands in. But in decoding and scoring few rows go through other kernels, and
+    // OpenBLAS has different kernels for products of up to a million steps.
     private long Fewest => 1 + Math.Max(Decoding.FewRows, (1 << 20) / (Spec.Hidden * Math.Min(Spec.Hidden, Spec.Heads * Spec.HeadWidth)));
 
     // libtorch's products round a row by how many stand beside it: OpenBLAS has other kernels for an adapter's small ones, however many rows there are.
@@ -149,7 +146,7 @@ public sealed partial class DecoderModel
     /// <summary>The head in a forward mode.</summary>
     internal HeadForm HeadUnder(ForwardMode mode)
     {
-        var layer = new Layer(Spec.Names.Head, Head);
+        var layer = new Layer(Spec.Names.Head, Head) { Alone = mode.Alone };
         if (!Spec.TiedHead) return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Head));
         List<Delta> shared = mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? [.. Deltas.Parts(delta).Where(IsShared)] : [];
         return HeadForm.Of(layer, shared switch { [] => null, [var one] => one, _ => new Stack(shared) });
@@ -355,7 +352,7 @@ public sealed partial class DecoderModel
         return y;
     }
 
-    private Layer LayerOf(LinearModule module, ForwardMode mode) => new(module.Name, weights.GetValueOrDefault(module.Weight), module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed, Quantized = QuantizedOf(module.Weight), Known = mode.Start?.Of(module.Name) };
+    private Layer LayerOf(LinearModule module, ForwardMode mode) => new(module.Name, weights.GetValueOrDefault(module.Weight), module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed, Quantized = QuantizedOf(module.Weight), Known = mode.Start?.Of(module.Name), Alone = mode.Alone };
 
     private void Check(string name, long[] shape)
     {

@@ -31,6 +31,10 @@ public sealed record ForwardMode
     /// <summary>What this pass leaves for another one, or begins with; null = none.</summary>
     internal CommonStart? Start { get; init; }
 
+    /// <summary>Whether the pass decodes or scores, and no loss compares its numbers with those of a pass with gradients: a few rows then go through the
+    /// kernels of decoding, which read each weight once and round otherwise than <see cref="Torch.Extras.Products"/>. Without gradients.</summary>
+    internal bool Alone { get; init; }
+
     /// <summary>Whether the graph is there for a backward pass into the leaves' own gradients, to which large parts may be added on the way.</summary>
     internal bool AddsToLeaves { get; init; }
 }

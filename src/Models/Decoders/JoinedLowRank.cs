@@ -25,7 +25,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     internal static Tensor[]? Of(Layer[] layers, Tensor x, ForwardMode mode)
     {
         var graph = torch.is_grad_enabled();
-        if (mode.Controls.Count > 0 || (mode.Deltas.Count == 0 && !graph) || (x.size(0) <= Decoding.FewRows && !graph)) return null;
+        if (mode.Controls.Count > 0 || (mode.Deltas.Count == 0 && !graph) || (mode.Alone && x.size(0) <= Decoding.FewRows)) return null;
         var parts = new Part[layers.Length];
         for (var k = 0; k < parts.Length; k++)
         {

@@ -30,6 +30,9 @@ internal sealed record Layer(string Module, Tensor? Stored, Tensor? Bias = null)
     /// <summary>(R, out) the product with the input at hand, which another pass has made; null = none.</summary>
     internal Tensor? Known { get; init; }
 
+    /// <summary>Whether few rows go through the kernels of decoding, see <see cref="ForwardMode.Alone"/>.</summary>
+    internal bool Alone { get; init; }
+
     /// <summary>(out, in), without a copy.</summary>
     internal Tensor Matrix => Transposed ? Weight.t() : Weight;
 
@@ -39,15 +42,15 @@ internal sealed record Layer(string Module, Tensor? Stored, Tensor? Bias = null)
     /// <summary>With another weight, stored whole.</summary>
     internal Layer With(Tensor weight) => this with { Stored = weight, Quantized = null };
 
-    /// <summary>x W' + b; of a few rows without gradients by the kernel that reads the weight once.</summary>
+    /// <summary>x W' + b.</summary>
     internal Tensor Product(Tensor x)
     {
         if (Quantized is { } quantized)
         {
-            var y = QuantizedProduct.Of(x, quantized.Matrix);
+            var y = QuantizedProduct.Of(x, quantized.Matrix, Alone);
             return Bias is null ? y : y + Bias;
         }
-        return !Transposed && x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, Weight, Bias) : Products.Linear(x, Matrix, Bias);
+        return Alone && !Transposed && x.size(0) <= Decoding.FewRows ? Decoding.Linear(x, Weight, Bias) : Products.Linear(x, Matrix, Bias);
     }
 
     /// <summary>With the tensors that a delta puts in the place of the module's own.</summary>

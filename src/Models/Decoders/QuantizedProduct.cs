@@ -17,10 +17,11 @@ internal sealed class QuantizedProduct : torch.autograd.SingleTensorFunction<Qua
     /// <summary>x W'.</summary>
     /// <param name="x">(R, in)</param>
     /// <param name="matrix">W.</param>
+    /// <param name="alone">Whether few rows may be multiplied straight from the codes, see <see cref="ForwardMode.Alone"/>.</param>
     /// <returns>(R, out) in x's type; the product is made in the matrix's compute type where it has one.</returns>
-    internal static Tensor Of(Tensor x, QuantizedMatrix matrix)
+    internal static Tensor Of(Tensor x, QuantizedMatrix matrix, bool alone)
     {
-        if (torch.is_grad_enabled() || x.size(0) > Decoding.FewRows) return apply(x, matrix);
+        if (!alone || x.size(0) > Decoding.FewRows) return apply(x, matrix);
         using var scope = torch.NewDisposeScope();
         var y = matrix.Multiplied(x.to(matrix.ComputeType ?? x.dtype)) ?? apply(x, matrix);
         return y.to(x.dtype).MoveToOuterDisposeScope();

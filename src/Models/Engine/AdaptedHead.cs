@@ -1,8 +1,10 @@
 // The head's answers where an adapter changes its products: logits of a chunk are computed with the change beside the matrix, live
-// while the chunk is worked on, and are computed again in the backward pass. No copy of the matrix, and no gradient of it.
+// while the chunk is worked on, and are computed again in the backward pass. No copy of the matrix, and no gradient of it. Logits that a
+// change leaves as they are have the log-probs of the unchanged head, bit for bit, so that a new adapter's margins are exactly 0.
 
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Engine;
 
@@ -36,7 +38,9 @@ internal static class AdaptedHead
     // Flowing: rows, targets, and a mask for each rate.
     private static Tensor[] Chunk(HeadForm head, List<double> rates, IReadOnlyList<Tensor> flowing, HeadAnswers answers)
     {
-        var logProbs = HeadLogProbs.LogSoftmax(Logits(head, rates, flowing, answers));
+        var logits = Logits(head, rates, flowing, answers);
+        if (answers.Cap == 0 && Fused.Has(logits.device, logits.dtype)) return [.. LogitLogProbs.apply(logits, flowing[1], answers.MeanLogProb, TokenDistributions.NeedNoLogits(flowing[0], head.Layer.Weight, answers.Cap))];
+        var logProbs = HeadLogProbs.LogSoftmax(logits);
         var picked = logProbs.gather(1, flowing[1].unsqueeze(1)).squeeze(1);
         return answers.MeanLogProb ? [picked, logProbs.mean([1])] : [picked];
     }

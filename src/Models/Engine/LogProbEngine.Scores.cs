@@ -24,6 +24,7 @@ public sealed partial class LogProbEngine
     public IReadOnlyList<CompletionScore> Scores(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, SharedPrefix? prefix, int top = 0)
     {
         Check(groups, mode);
+        mode = mode with { Alone = true };
         using var off = torch.no_grad();
         var tokens = new TokenScore[TokensOf(groups)];
         Array.Fill(tokens, new TokenScore(0, true, []));
@@ -34,7 +35,7 @@ public sealed partial class LogProbEngine
             using (torch.NewDisposeScope())
             {
                 if (prefix is not null) pack.Attention = new PrefixAttention(pack.Buckets, prefix);
-                var rows = model.Answering(pack, mode, alone: true);
+                var rows = model.Answering(pack, mode);
                 var next = 0;
                 foreach (var score in HeadLogProbs.Scored(rows, model.HeadUnder(mode), pack.Targets, top, chunkRows, model.Spec.LogitCap ?? 0)) tokens[pack.Slots[next++]] = score;
             }

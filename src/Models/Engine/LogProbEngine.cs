@@ -67,8 +67,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         {
             using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
             var (asked, keeps) = (Asked(model, needs.Statistics), off is null && (!needs.Recompute || (rows += pack.Tokens.numel()) <= KeptRows));
-            using var start = sharing is null ? null : model.StartOf(pack, mode, sharing.Mode);
-            if (sharing is not null) reference.Add(Frozen(sharing with { Mode = sharing.Mode with { Start = start } }, pack, model.HeadUnder(mode).Change is not null));
+            using var start = sharing is null ? null : model.StartOf(mode, sharing.Mode);
+            if (sharing is not null) reference.Add(Frozen(sharing.Mode with { Start = start }, pack));
             var outputs = Outputs(pack, mode with { Start = start }, asked);
             parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), keeps ? outputs : null));
             answers.Add(asked);
@@ -98,6 +98,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     public IReadOnlyList<Tensor> Logits(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
         Check(groups, mode);
+        mode = mode with { Alone = !torch.is_grad_enabled() };
         var results = new List<Tensor>();
         foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
         {
@@ -189,14 +190,10 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         return new LogProbEngine(reference.Model, packRows, chunkRows).LogProbs(groups, reference.Mode);
     }
 
-    // Beside a changed head logits are in memory; the reference takes the same way, so that a change of nothing gives its very numbers.
-    private Tensor Frozen(ReferencePolicy reference, Pack pack, bool besideChange)
+    private Tensor Frozen(ForwardMode reference, Pack pack)
     {
         using var off = torch.no_grad();
-        using var scope = torch.NewDisposeScope();
-        var rows = model.Answering(pack, reference.Mode);
-        var answers = besideChange && model.Spec.Labels is null ? AdaptedHead.LogProbs(model.HeadUnder(reference.Mode), rows, pack.Targets, Asked(model), null) : Answers(rows, pack, reference.Mode, Asked(model));
-        return answers[0].MoveToOuterDisposeScope();
+        return Outputs(pack, reference, Asked(model))[0];
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);

@@ -24,7 +24,7 @@ public sealed class SharedPrefix : IDisposable
         // The pass wants a completion; its token needs no row.
         using var pack = Pack.Of([new CompletionGroup(ids, [Completion.Of([0])])], ids.Length, place).Single();
         pack.Attention = new StoringAttention(pack, cache, cache.Reserve(ids.Length), (0, 0));
-        model.Answering(pack, mode, alone: true).Dispose();
+        model.Answering(pack, mode with { Alone = true }).Dispose();
     }
 
     /// <summary>Tokens of the prefix.</summary>

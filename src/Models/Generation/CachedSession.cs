@@ -16,6 +16,8 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
 {
     private const long PackRows = 2048;
 
+    private readonly ForwardMode mode = mode with { Alone = true };
+
     // The token that is asked for is not there yet: transformers' frequencies are those of the tokens before it.
     private readonly Place place = Place.Of(model).BeforeLast;
     private readonly Layer head = Head(model, mode);
@@ -53,7 +55,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
             {
                 var first = cache.Reserve((int)pack.Tokens.size(0));
                 pack.Attention = new StoringAttention(pack, cache, first, (prefix, fronts[null].Prefix));
-                scores.Add(Scores(model.Answering(pack, mode, alone: true)));
+                scores.Add(Scores(model.Answering(pack, mode)));
                 foreach (var segment in pack.Segments)
                     foreach (var (from, rows) in SharedHeader.Branches(segment))
                         sequences.Add(new Sequence([.. prompts[sequences.Count]], [.. Enumerable.Range(prefix, segment.Front.Prefix), .. Enumerable.Range(first + segment.Start, segment.Branches[0]), .. Enumerable.Range(first + from, rows)]));
@@ -167,7 +169,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         using var scope = torch.NewDisposeScope();
         var form = model.HeadUnder(mode);
         var matrix = form.Change is { } change ? Deltas.Merged(form.Layer, change).Weight.to(model.Head.dtype) : form.Layer.Weight;
-        return new Layer("", ReferenceEquals(matrix, model.Head) ? matrix : matrix.DetachFromDisposeScope());
+        return new Layer("", ReferenceEquals(matrix, model.Head) ? matrix : matrix.DetachFromDisposeScope()) { Alone = true };
     }
 
     // (R, V) float32 on the processor

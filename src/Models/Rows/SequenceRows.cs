@@ -43,7 +43,7 @@ public static class SequenceRows
         throw new UserErrorException($"{record.Place}: sft needs text, messages (or conversations of {{from, value}}), prompt and completion, prompt_ids and completion_ids, or input_ids with labels or masks; the row has {RowEncoder.Fields(record)}.{(record.Has("chosen") ? PairsRemedy : "")}");
     }
 
-    /// <summary>The rows as tokens, once: refused rows are left out, the others packed where the context says so. Counts in the ledger.</summary>
+    /// <summary>The rows as tokens, once: packed where the context says so, else without those that have nothing to train. Counts in the ledger.</summary>
     /// <param name="records">In file order.</param>
     /// <param name="part">What is trained.</param>
     /// <param name="context">Tokenizer, template, limits, packing, ledger.</param>
@@ -85,7 +85,7 @@ public static class SequenceRows
         return sequences.Select(s => s.Group()).OfType<CompletionGroup>();
     }
 
-    // The row's sequences within the limits; null where no token is left to train.
+    // The row's sequences within the limits; null where no token is left to train and the row is not packed.
     private static List<SequenceTokens>? Cut(DataRecord record, TrainedPart part, PrepareContext context)
     {
         var whole = Read(record, part, context);
@@ -98,6 +98,7 @@ public static class SequenceRows
         if (cut.TrueForAll(s => s.TrainedCount == 0))
         {
             ledger.RowsWithoutTrainedToken++;
+            if (context.Packing is not null) return cut; // it takes its room in a pack, as in TRL, and its documents are counted there
             ledger.TokensRefused += cut.Sum(s => s.Ids.Length);
             return null;
         }
@@ -106,7 +107,7 @@ public static class SequenceRows
         return cut;
     }
 
-    // A packed row has its own number; pieces of prompts may make one in which nothing is trained.
+    // A packed row has its own number; pieces of prompts, and rows without a trained token, may make one in which nothing is trained: it is left out.
     private static List<DataRecord> Packed(List<DataRecord> rows, string strategy, PrepareContext context)
     {
         var packs = Packing.Pack([.. rows.SelectMany(r => (IReadOnlyList<SequenceTokens>)r.Prepared!)], strategy, context.MaxLength);

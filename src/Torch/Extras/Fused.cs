@@ -15,6 +15,7 @@ public static class Fused
 
     private static readonly Operator TargetsKernel = new("peftalign::target_log_probs");
     private static readonly Operator HeadKernel = new("peftalign::head_figures");
+    private static readonly Operator LogitsKernel = new("peftalign::logits_figures");
 
     /// <summary>Whether <see cref="TreeAttention(Tensor, Tensor, Tensor, Tensor, Tensor, RowRuns, double)"/> and <see cref="TargetLogProbs"/> compute on this device in this dtype.</summary>
     public static bool Has(torch.Device device, torch.ScalarType dtype) =>
@@ -101,6 +102,16 @@ public static class Fused
         using var off = torch.no_grad();
         var (figures, expected) = HeadKernel.Pair(hidden.contiguous(), head, targets.contiguous(), expect);
         return (figures, expect ? expected : null);
+    }
+
+    /// <summary>The figures of <see cref="HeadFigures"/>, bit for bit, from logits that are in memory; where <see cref="HasHead"/> is true.</summary>
+    /// <param name="logits">(N, V) float32 or bfloat16.</param>
+    /// <param name="targets">(N) int64.</param>
+    /// <returns>(7, N) float32, without a graph.</returns>
+    public static Tensor LogitsFigures(Tensor logits, Tensor targets)
+    {
+        using var off = torch.no_grad();
+        return LogitsKernel.Tensor(logits.contiguous(), targets.contiguous());
     }
 }
 

@@ -21,6 +21,10 @@ public static class LibTorch
         if (Loader.HasSettings) Loader.Open();
     }
 
+    /// <summary>Threads where nobody asks for a number: PEFTALIGN_THREADS, else every core that the process may use. Does not open libtorch.</summary>
+    /// <exception cref="TorchSettingException">PEFTALIGN_THREADS is no whole number from 1 to 4096.</exception>
+    public static int DefaultThreads => Loader.Threads();
+
     /// <summary>True once a tensor was made or <see cref="Open"/> called.</summary>
     public static bool IsOpen => Loader.OpenedFile != null;
 

@@ -124,7 +124,7 @@ internal static partial class Loader
         _ = setenv("OPENBLAS_THREAD_TIMEOUT", "14", overwrite: 0);
     }
 
-    private static int Threads()
+    internal static int Threads()
     {
         if (Environment.GetEnvironmentVariable("PEFTALIGN_THREADS") is not { Length: > 0 } wanted) return Environment.ProcessorCount;
         return int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n is >= 1 and <= MostThreads

@@ -66,6 +66,23 @@ public sealed class RunStateTests
         Assert.That(States().Skip(1).Take(3), Is.EqualTo(new[] { ("at-work", "finished", null), ("broken", "stopped", null), ("stopped", "failed", (string?)"too late") }));
     }
 
+    // The run makes it again, and the report has no number of it. The index has seen it finished.
+    [Test]
+    public void An_evaluation_whose_files_were_deleted_is_not_finished()
+    {
+        Plan(run, "whole", "without-results", "without-samples");
+        foreach (var id in (string[])["whole", "without-results", "without-samples"])
+        {
+            Finished(run, id, 0.5);
+            RunFolder.Write(run.Job(id).File("samples_t.jsonl"), "{}");
+            RunFolder.Write(run.Job(id).Result, """{"kind": "evaluate", "outcome": {"results": {"acc,none": 0.5} }, "made": ["results.json", "samples_t.jsonl"]}""");
+        }
+        Assert.That(States().Select(job => job.Item2), Is.All.EqualTo("finished"));
+        File.Delete(run.Job("without-results").Results);
+        File.Delete(run.Job("without-samples").File("samples_t.jsonl"));
+        Assert.That(States(), Is.EqualTo(new[] { ("whole", "finished", null), ("without-results", "stopped", null), ("without-samples", "stopped", (string?)null) }));
+    }
+
     [Test]
     public void A_trainings_numbers_are_its_results_and_then_those_of_its_last_row()
     {

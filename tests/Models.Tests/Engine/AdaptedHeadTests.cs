@@ -61,6 +61,27 @@ public sealed class AdaptedHeadTests : ScopedTest
         Assert.That(scored, Is.EqualTo(logProbs.detach().data<double>().ToArray()).Within(1e-9));
     }
 
+    // float32 and bfloat16 have kernels of their own, and so has a processor without AVX2.
+    [Test]
+    public void In_float32_and_bfloat16_its_gradients_are_those_of_float64([Values(torch.ScalarType.Float32, torch.ScalarType.BFloat16)] torch.ScalarType dtype, [Values(5, 256)] long chunkRows, [Values] bool mean)
+    {
+        (Tensor LogProbs, List<Tensor> Gradients) Passed(torch.ScalarType model, torch.ScalarType factors)
+        {
+            List<Tensor> leaves = [.. new[] { Tiny.Normal("a", [3, 24], torch.bfloat16), Tiny.Normal("b", [Tiny.Vocabulary, 3], torch.bfloat16, 0.3) }.Select(values => values.to(factors).requires_grad_())];
+            var of = Tiny.Model(torch.bfloat16);
+            var engine = new LogProbEngine(new DecoderModel(of.Spec, of.Weights.ToDictionary(w => w.Key, w => w.Value.to(model))), 40, chunkRows);
+            using var pass = engine.Pass(Batch, new ForwardMode { Deltas = new Dictionary<string, Delta> { [of.Spec.Names.Head] = new LowRank(leaves[0], leaves[1], 0.75, 0) } }, new PassNeeds { Statistics = mean ? ["mean_log_prob"] : [] });
+            var loss = (pass.LogProbs * torch.arange(pass.LogProbs.numel(), pass.LogProbs.dtype, pass.LogProbs.device).sin()).sum();
+            (mean ? loss + pass.Statistics["mean_log_prob"].square().sum() : loss).backward();
+            pass.Backward();
+            return (pass.LogProbs.detach(), [.. leaves.Select(leaf => leaf.grad!)]);
+        }
+        var (mine, wide) = (Passed(dtype, torch.float32), Passed(torch.float64, torch.float64));
+        var tolerance = dtype == torch.float32 ? 1e-5 : 0.05;
+        Assert.That(Tiny.Worst(mine.LogProbs, wide.LogProbs), Is.LessThan(tolerance * 10));
+        foreach (var (gradient, expected) in mine.Gradients.Zip(wide.Gradients)) Assert.That(Tiny.Worst(gradient, expected), Is.LessThan(tolerance * expected.abs().max().item<double>()));
+    }
+
     // DPO's first loss is ln 2 to the last bit, as TRL's, where the head is among LoRA's targets too.
     [Test]
     public void A_change_of_nothing_gives_the_references_numbers([Values(torch.ScalarType.Float32, torch.ScalarType.BFloat16)] torch.ScalarType dtype, [Values(5, 256)] long chunkRows)

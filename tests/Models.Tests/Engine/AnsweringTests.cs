@@ -56,7 +56,7 @@ public sealed class AnsweringTests : ScopedTest
                     var trained = model.Answering(pack, mode).detach();
                     using var off = torch.no_grad();
                     var expected = model.Forward(pack, mode).index_select(0, pack.HeadRows);
-                    var (together, alone) = (model.Answering(pack, mode), model.Answering(pack, mode, alone: true));
+                    var (together, alone) = (model.Answering(pack, mode), model.Answering(pack, mode with { Alone = true }));
                     Assert.That(together.equal(trained), Is.True, $"{dtype}, with gradients or without");
                     var gelu = model.Spec.Block.Activation != Activation.Silu && pack.HeadRows.numel() > 16;
                     foreach (var answers in (Tensor[])[together, alone])
@@ -89,7 +89,7 @@ public sealed class AnsweringTests : ScopedTest
         pack.Attention = counting;
         var rows = pack.Tokens.numel();
         using var mode = gradients ? torch.enable_grad() : torch.no_grad();
-        Assert.That(model.Answering(pack, ForwardMode.Plain, alone: !gradients).size(0), Is.EqualTo(pack.HeadRows.size(0)));
+        Assert.That(model.Answering(pack, new ForwardMode { Alone = !gradients }).size(0), Is.EqualTo(pack.HeadRows.size(0)));
         var last = Products.Kernels == "libtorch" && TestDevice.Here.type == DeviceType.CPU ? (rows, rows, -1L) : gradients ? (rows, rows, 39L) : (queries, rows, queries);
         Assert.That(counting.Rows, Is.EqualTo(new[] { (rows, rows, -1L), last }));
     }

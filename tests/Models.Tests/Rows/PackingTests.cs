@@ -46,7 +46,7 @@ public sealed class PackingTests
     }
 
     [Test]
-    public void A_row_that_loses_all_its_trained_tokens_is_refused_before_packing()
+    public void A_pack_of_a_row_that_loses_all_its_trained_tokens_is_refused()
     {
         var record = new DataRecord(JsonNode.Parse("""{"prompt_ids": [5, 6, 7, 8, 9], "completion_ids": [10, 11]}""")!.AsObject(), "t.jsonl", 1);
         var small = new DataRecord(JsonNode.Parse("""{"prompt_ids": [5], "completion_ids": [10]}""")!.AsObject(), "t.jsonl", 2);
@@ -55,6 +55,26 @@ public sealed class PackingTests
         Assert.That(arranged, Has.Count.EqualTo(1));
         var ledger = context.Ledger;
         Assert.That((ledger.Rows, ledger.RowsWithoutTrainedToken, ledger.TokensKept, ledger.TokensCut, ledger.TokensRefused, ledger.TokensTrained), Is.EqualTo((2, 1, 2, 3, 4, 1)));
+    }
+
+    // TRL drops rows without a trained token only where it does not pack (SFTTrainer._prepare_dataset), and pack_dataset takes what it is given: the
+    // untrained rows take room in the packs, the second block begins with row 1,001, and a document in which nothing is trained goes into no group.
+    [TestCase("bfd")]
+    [TestCase("bfd_split")]
+    [TestCase("wrapped")]
+    public void Rows_without_a_trained_token_take_their_room(string strategy)
+    {
+        DataRecord Row(int number) => new(JsonNode.Parse(number % 2 == 1 ? $$"""{"prompt_ids": [{{number}}, 5000], "completion_ids": []}""" : $$"""{"prompt_ids": [{{number}}], "completion_ids": [6000]}""")!.AsObject(), "t.jsonl", number);
+        var context = new PrepareContext(null, 8, new MaskLedger()) { Packing = strategy };
+        DataRecord[] records = [.. Enumerable.Range(1, 1006).Select(Row)];
+        var packs = SequenceRows.Arrange(records, new TrainedPart(), context);
+        Assert.That(packs, Has.Count.EqualTo(252), "250 packs of four rows, and two of the second block");
+        Assert.That(packs.Select(pack => ((IReadOnlyList<SequenceTokens>)pack.Prepared!).SelectMany(s => s.Ids).Where(id => id <= 1006).Order()), Is.EqualTo(Enumerable.Range(1, 1006).Chunk(4)));
+        var groups = packs.SelectMany(pack => SequenceRows.Groups(pack, new TrainedPart(), context)).ToList();
+        Assert.That(groups, Has.Count.EqualTo(strategy == "wrapped" ? 252 : 503));
+        var ledger = context.Ledger;
+        Assert.That((ledger.Rows, ledger.RowsWithoutTrainedToken, ledger.TokensCut, ledger.TokensTrained, ledger.TokensKept + ledger.TokensRefused), Is.EqualTo((1006, 503, 0, 503, 2012)));
+        Assert.That(ledger.TokensRefused, Is.EqualTo(strategy == "wrapped" ? 0 : 1006));
     }
 
     // Row i holds consecutive ids from 100 on; the first third of its labels is -100.

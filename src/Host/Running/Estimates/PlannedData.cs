@@ -9,11 +9,11 @@ namespace PeftAlign.Host.Running.Estimates;
 internal static class PlannedData
 {
     /// <summary>Reads data sets and benchmarks once each, and makes tokens of the first rows. Code of third parties runs in jobs alone, which a crash ends and not the run: what needs it is left to them.</summary>
-    /// <exception cref="UserErrorException">A line for each job that would fail on data that lie there.</exception>
+    /// <exception cref="UserErrorException">A line for each job that would fail on data that lie there, or on the modules that its adapter names.</exception>
     internal static void ThrowIfUnreadable(Planned planned) =>
         ThrowIfUnreadable(planned, new Shapes(planned, onGpu: false), job => job.Plugins.All(id => !planned.Plugins.TryGetValue(id, out var plugin) || plugin.Origin == PluginOrigin.Product));
 
     /// <summary>The same for jobs of the caller's choice, with shapes that may be known already.</summary>
     internal static void ThrowIfUnreadable(Planned planned, Shapes shapes, Func<PlanJob, bool> isRead) =>
-        PlanFaults.ThrowIfAny(planned.Plan, job => planned.Run.IsSettled(job) || !isRead(job) ? null : shapes.Unreadable(Shapes.Options(job)));
+        PlanFaults.ThrowIfAny(planned.Plan, job => planned.Run.IsSettled(job) || !isRead(job) ? null : PlannedTargets.Fault(planned, job, shapes) ?? shapes.Unreadable(Shapes.Options(job)));
 }

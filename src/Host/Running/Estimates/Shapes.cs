@@ -299,6 +299,9 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     /// <summary>Whether a method compares with a reference policy.</summary>
     internal bool Refers(JsonNode method) => plugins.Find("method", (string)method["name"]!).Contract.Traits.Contains("reference");
 
+    /// <summary>Whether a method trains a model with a score head.</summary>
+    internal bool Scores(JsonNode method) => plugins.Find("method", (string)method["name"]!).Contract.Traits.Contains("scores");
+
     /// <summary>Whether a training with controls also changes the model's own weights.</summary>
     internal bool TrainsModel(JsonObject spec) =>
         plugins.Find("method", (string)spec["method"]!["name"]!).Contract.Traits.Contains("controls") && Context(spec).Create<IAlignmentMethod>(spec["method"]!) is ITrainsControls { Phases: [.., { ModelRate: > 0 }] };
