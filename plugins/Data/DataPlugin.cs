@@ -16,7 +16,7 @@ public sealed class DataPlugin : IPlugin
     {
         registry.Add<IDatasetReader, JsonlOptions>("jsonl", resultVersion: 1, (_, options) => new JsonlReader(options));
         registry.Add<IDatasetReader, CsvOptions>("csv", resultVersion: 2, (_, options) => new CsvReader(options));
-        registry.Add<IDatasetReader, HhRlhfOptions>("hh-rlhf", resultVersion: 1, (context, options) => new HhRlhfReader(options, context?.Logger));
+        registry.Add<IDatasetReader, HhRlhfOptions>("hh-rlhf", resultVersion: 2, (context, options) => new HhRlhfReader(options, context?.Logger));
         registry.Add<IDatasetReader, BeaverTailsOptions>("beavertails", resultVersion: 1, (context, options) => new BeaverTailsReader(options, context?.Logger));
         registry.Add<IDatasetReader, TldrOptions>("tldr", resultVersion: 1, (context, options) => new TldrReader(options, context?.Logger));
         registry.Add<IDatasetReader, AlpacaFarmOptions>("alpaca-farm", resultVersion: 1, (context, options) => new AlpacaFarmReader(options, context?.Logger));

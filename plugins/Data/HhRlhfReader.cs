@@ -1,5 +1,6 @@
 // Anthropic's HH-RLHF (Bai et al. 2022, arXiv 2204.05862): pairs of whole dialogues that part at the last answer. The folder is the
-// published one: harmless-base/ and helpful-base/, each with train and test. The prompt is what stands before the last answer; a
+// published one: harmless-base/, helpful-base/, helpful-online/ and helpful-rejection-sampled/, each with train and test; together
+// they are the 160,800 and 8,552 rows that the hub counts. The prompt is what stands before the last answer; a
 // row whose dialogues part earlier keeps the longest common beginning that ends with an answer's header. Rows that do not parse,
 // have an empty answer, or two equal ones are dropped and counted in the log.
 
@@ -17,8 +18,8 @@ public sealed class HhRlhfOptions
     [OptionNames("path")]
     public string? Path { get; set; }
 
-    /// <summary>Of a folder: harmless-base, helpful-base, or both.</summary>
-    [OptionChoices("all", "harmless", "helpful")]
+    /// <summary>Of a folder: harmless is harmless-base, helpful is helpful-base, base is both; all adds helpful-online and helpful-rejection-sampled.</summary>
+    [OptionChoices("all", "base", "harmless", "helpful")]
     public string Rule { get; set; } = "all";
 
     /// <summary>messages: conversations for a chat template; text: the dialogue as it is published.</summary>
@@ -30,6 +31,8 @@ internal sealed class HhRlhfReader(HhRlhfOptions options, ILogger? logger) : IDa
 {
     private const string Human = "\n\nHuman:";
     private const string Assistant = "\n\nAssistant:";
+
+    private static readonly string[] All = ["harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled"];
 
     public IEnumerable<DataRecord> Read(string? split)
     {
@@ -44,8 +47,10 @@ internal sealed class HhRlhfReader(HhRlhfOptions options, ILogger? logger) : IDa
             if (options.Rule != "all") throw new UserErrorException($"Reader hh-rlhf: rule {options.Rule} chooses a subfolder, but {path} is one file; leave 'rule' out, or give the data set's folder.");
             return [RowFiles.Find("hh-rlhf", path, split)];
         }
-        string[] subsets = options.Rule == "all" ? ["harmless", "helpful"] : [options.Rule];
-        return [.. subsets.Select(subset => RowFiles.Find("hh-rlhf", options.Path is null ? null : Path.Combine(options.Path, subset + "-base"), split))];
+        string[] subsets = options.Rule switch { "all" => All, "base" => All[..2], _ => [options.Rule + "-base"] };
+        if (options is { Rule: "all", Path: { } folder } && Directory.Exists(folder) && Array.Find(subsets, subset => !Directory.Exists(Path.Combine(folder, subset))) is { } missing)
+            throw new UserErrorException($"Reader hh-rlhf: rule all reads {string.Join(", ", All)}, and '{folder}' has no folder {missing}; fetch it, or say rule: base for harmless-base and helpful-base alone.");
+        return [.. subsets.Select(subset => RowFiles.Find("hh-rlhf", options.Path is null ? null : Path.Combine(options.Path, subset), split))];
     }
 
     private IEnumerable<DataRecord> Rows(string file)

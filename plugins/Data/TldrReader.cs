@@ -20,6 +20,9 @@ public sealed class TldrOptions
     /// <summary>messages: the post as a user's message; text: the prompt that ends in TL;DR:, and summaries behind it.</summary>
     [OptionChoices("messages", "text")]
     public string Format { get; set; } = "messages";
+
+    /// <summary>Of each post the first comparison alone: for prompts that a policy answers, of which a post with five comparisons is one, not five.</summary>
+    public bool OnePerPost { get; set; }
 }
 
 internal sealed class TldrReader(TldrOptions options, ILogger? logger) : IDatasetReader
@@ -30,12 +33,19 @@ internal sealed class TldrReader(TldrOptions options, ILogger? logger) : IDatase
     {
         if (split is not (null or "train" or "validation" or "valid1" or "valid2"))
             throw new UserErrorException($"Reader tldr has the splits train, validation, valid1 and valid2, not '{split}'.");
-        return RowFiles.All("tldr", options.Path).SelectMany(file => Rows(file, split ?? "train"));
+        return Rows(RowFiles.All("tldr", options.Path), split ?? "train");
     }
 
-    private IEnumerable<DataRecord> Rows(string file, string split)
+    // Whoever reads again meets each post anew.
+    private IEnumerable<DataRecord> Rows(IReadOnlyList<string> files, string split)
     {
-        var (rows, articles, dropped) = (0, 0, 0);
+        var posts = new HashSet<string>();
+        foreach (var row in files.SelectMany(file => Rows(file, split, posts))) yield return row;
+    }
+
+    private IEnumerable<DataRecord> Rows(string file, string split, HashSet<string> posts)
+    {
+        var (rows, articles, dropped, again) = (0, 0, 0, 0);
         foreach (var source in RowFiles.Read(file))
         {
             var own = source.Text("split");
@@ -43,10 +53,11 @@ internal sealed class TldrReader(TldrOptions options, ILogger? logger) : IDatase
             rows++;
             var info = source.Fields["info"] as JsonObject ?? throw source.Wrong("info", "an object with post, title and subreddit");
             if (Text(info["post"]) is not { Length: > 0 } post) articles++;
-            else if (Pair(source, info, post) is { } pair) yield return source with { Fields = pair };
-            else dropped++;
+            else if (Pair(source, info, post) is not { } pair) dropped++;
+            else if (options.OnePerPost && !posts.Add(post)) again++;
+            else yield return source with { Fields = pair };
         }
-        logger?.LogInformation("{File}: {Rows} rows of {Split}; {Articles} without a post and {Dropped} with an empty or two equal summaries were left out", file, rows, split, articles, dropped);
+        logger?.LogInformation("{File}: {Rows} rows of {Split}; {Articles} without a post, {Dropped} with an empty or two equal summaries and {Again} of a post that had one were left out", file, rows, split, articles, dropped, again);
     }
 
     private JsonObject? Pair(DataRecord row, JsonObject info, string post)

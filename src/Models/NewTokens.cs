@@ -7,6 +7,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Text;
+using PeftAlign.Models.Text.Files;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 
@@ -22,16 +23,16 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Which ids the tokens get over a folder's tokenizer.</summary>
-    /// <param name="folder">A model's folder with tokenizer.json.</param>
+    /// <param name="folder">A model's folder with tokenizer.json, or with GPT-2's two files.</param>
     /// <param name="tokens">Their texts.</param>
     /// <param name="vocabulary">Entries that the model has.</param>
     /// <exception cref="UserErrorException">The folder has no tokenizer.json, or one that lacks tokens of the configuration.</exception>
     public static NewTokens Of(string folder, IReadOnlyList<string> tokens, long vocabulary)
     {
-        if (!File.Exists(Path.Combine(folder, TokenizerFile)))
-            throw new UserErrorException($"{folder}: the method adds the tokens {string.Join(", ", tokens)} to the tokenizer, which needs {TokenizerFile}; save the tokenizer with transformers (save_pretrained of a fast tokenizer) and train from that folder.");
+        if (TokenizerOf(folder) is not { } tokenizer)
+            throw new UserErrorException($"{folder}: the method adds the tokens {string.Join(", ", tokens)} to the tokenizer, which needs {TokenizerFile}, or GPT-2's vocab.json with merges.txt; save the tokenizer with transformers (save_pretrained of a fast tokenizer) and train from that folder.");
         var known = (ITokenizerDetails)TokenizerLoader.Load(folder);
-        var (next, ids) = (Largest(Read(folder, TokenizerFile)) + 1, new List<(string, int)>());
+        var (next, ids) = (Largest(tokenizer) + 1, new List<(string, int)>());
         if (known is ITokenizer { VocabularySize: var size } && size > next) // their ids would go to the new tokens
             throw new UserErrorException($"{folder}: {ConfigFile} (or a file beside it) names the token '{known.IdToToken(next)}', which {TokenizerFile} lacks, and the method adds tokens of its own; save the tokenizer with transformers (save_pretrained of a fast tokenizer), so that {TokenizerFile} has all, and train from that folder.");
         foreach (var token in tokens) ids.Add((token, known.TokenToId(token) ?? next++));
@@ -88,31 +89,34 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
 
     private void WriteTokenizer(string folder)
     {
-        var json = Read(folder, TokenizerFile);
+        var isNew = !File.Exists(Path.Combine(folder, TokenizerFile));
+        var json = TokenizerOf(folder)!;
         var added = json["added_tokens"] as JsonArray ?? [];
-        foreach (var (text, id) in Ids.Where(t => added.All(a => (string?)a!["content"] != t.Text))) added.Add(Entry(text, id));
+        foreach (var (text, id) in Ids.Where(t => added.All(a => (string?)a!["content"] != t.Text))) added.Add(Gpt2Files.Special(id, text));
         if (json["added_tokens"] is null) json["added_tokens"] = added;
         Write(folder, TokenizerFile, json);
+        if (isNew) WriteRoles(folder);
         if (!File.Exists(Path.Combine(folder, ConfigFile)) || Read(folder, ConfigFile) is not { } config || config["added_tokens_decoder"] is not JsonObject decoder) return;
         foreach (var (text, id) in Ids)
         {
-            var entry = Entry(text, id);
+            var entry = Gpt2Files.Special(id, text);
             entry.Remove("id");
             decoder[$"{id}"] = entry;
         }
         Write(folder, ConfigFile, config);
     }
 
-    private static JsonObject Entry(string text, int id) => new()
+    // tokenizer.json, or what it says where the folder has the two files of which it is made.
+    private static JsonObject? TokenizerOf(string folder) => File.Exists(Path.Combine(folder, TokenizerFile)) ? Read(folder, TokenizerFile) : Gpt2Files.Find(folder)?.ToJson(TokenizerConfig.Read(folder));
+
+    // The two files' class knows which token ends a text; beside a tokenizer.json the configuration says it.
+    private static void WriteRoles(string folder)
     {
-        ["id"] = id,
-        ["content"] = text,
-        ["single_word"] = false,
-        ["lstrip"] = false,
-        ["rstrip"] = false,
-        ["normalized"] = false,
-        ["special"] = true,
-    };
+        var config = File.Exists(Path.Combine(folder, ConfigFile)) ? Read(folder, ConfigFile) : new JsonObject { ["tokenizer_class"] = "GPT2Tokenizer" };
+        foreach (var role in (string[])["bos_token", "eos_token", "unk_token"])
+            if (config[role] is null) config[role] = Gpt2Files.End;
+        Write(folder, ConfigFile, config);
+    }
 
     private static int Largest(JsonObject tokenizer)
     {

@@ -70,7 +70,7 @@ public sealed class OptionTests
         Write("harmless-base/train.jsonl", row);
         Write("helpful-base/train.jsonl", row + row);
         int Count(string rule) => Read("hh-rlhf", new HhRlhfOptions { Path = folder, Rule = rule }, "train").Count;
-        Assert.That((Count("harmless"), Count("helpful"), Count("all")), Is.EqualTo((1, 2, 3)));
+        Assert.That((Count("harmless"), Count("helpful"), Count("base")), Is.EqualTo((1, 2, 3)));
         Assert.That(Read("hh-rlhf", new HhRlhfOptions { Path = Path.Combine(folder, "helpful-base", "train.jsonl") }), Has.Count.EqualTo(2));
     }
 

@@ -140,13 +140,19 @@ public sealed class ReaderTests
     [Test]
     public void A_folder_has_subsets_and_splits()
     {
-        foreach (var (subset, split, rows) in ((string, string, int)[])[("harmless", "train", 3), ("harmless", "test", 1), ("helpful", "train", 2)])
+        foreach (var (subset, split, rows) in ((string, string, int)[])[("harmless-base", "train", 3), ("harmless-base", "test", 1), ("helpful-base", "train", 2), ("helpful-online", "train", 4)])
         {
-            Directory.CreateDirectory(Path.Combine(folder, subset + "-base"));
-            Write($"{subset}-base/{split}.jsonl.gz", [.. Enumerable.Range(0, rows).Select(k => Pair($"\n\nHuman: {k}\n\nAssistant: a", $"\n\nHuman: {k}\n\nAssistant: b"))]);
+            Directory.CreateDirectory(Path.Combine(folder, subset));
+            Write($"{subset}/{split}.jsonl.gz", [.. Enumerable.Range(0, rows).Select(k => Pair($"\n\nHuman: {k}\n\nAssistant: a", $"\n\nHuman: {k}\n\nAssistant: b"))]);
         }
         int Count(string rule, string? split) => Read("hh-rlhf", new HhRlhfOptions { Path = folder, Rule = rule }, split).Count;
-        Assert.That((Count("harmless", null), Count("harmless", "test"), Count("helpful", "train"), Count("all", null)), Is.EqualTo((3, 1, 2, 5)));
+        Assert.That((Count("harmless", null), Count("harmless", "test"), Count("helpful", "train"), Count("base", null)), Is.EqualTo((3, 1, 2, 5)));
+        // All that is published, as the hub counts it, and not silently less.
+        Assert.That(() => Count("all", null), Throws.InstanceOf<UserErrorException>().With.Message.Contains("has no folder helpful-rejection-sampled").And.Message.Contains("rule: base"));
+        Directory.CreateDirectory(Path.Combine(folder, "helpful-rejection-sampled"));
+        Write("helpful-rejection-sampled/train.jsonl.gz", Pair("\n\nHuman: last\n\nAssistant: a", "\n\nHuman: last\n\nAssistant: b"));
+        var all = Read("hh-rlhf", new HhRlhfOptions { Path = folder, Format = "text" });
+        Assert.That((all.Count, all[^1].Text("prompt")), Is.EqualTo((10, "\n\nHuman: last\n\nAssistant:")));
         Assert.That(() => Count("helpful", "test"), Throws.InstanceOf<UserErrorException>().With.Message.Contains("test.jsonl.gz"));
         Assert.That(() => Read("hh-rlhf", new HhRlhfOptions { Path = Path.Combine(folder, "harmless-base", "train.jsonl.gz"), Rule = "harmless" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("one file"));
     }

@@ -43,6 +43,9 @@ public sealed class StudyReaderTests
             ("batch4.json, line 1", "SUBREDDIT: r/pets\n\nTITLE: Cat\n\nPOST: My cat climbed up.\n\nTL;DR:", " Cat stuck.", " A tale."),
         }));
         Assert.That((Of("validation").Count, Of("valid1").Count, Of("valid2").Count), Is.EqualTo((2, 1, 1)));
+        // The same post in both files: as prompts for a policy they are one, each time that they are read.
+        var once = PluginParts.Make<IDatasetReader, TldrOptions>(new DataPlugin(), "tldr", new TldrOptions { Path = folder, Format = "text", OnePerPost = true });
+        Assert.That((once.Read("train").Single().Text("chosen"), once.Read("validation").Count(), once.Read("validation").Count()), Is.EqualTo((" A tale.", 1, 1)));
         Assert.That((string)Of("train", "messages")[0].Fields["chosen"]![0]!["content"]!, Is.EqualTo("A tale."));
         Assert.That(() => Of("test"), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'test'"));
         File.WriteAllLines(Path.Combine(folder, "batch5.json"), [Row("train", 2)]);

@@ -35,6 +35,27 @@ public sealed class BbhConversationTests
         Assert.That(Said(null, shots: 0), Is.EqualTo(apart[(apart.LastIndexOf('|') + 1)..]));
     }
 
+    // Its tasks lie in bbh/, its prompts beside them in cot-prompts/; where it is cloned to does not matter.
+    [TestCase("bbh")]
+    [TestCase("BIG-Bench-Hard")]
+    [TestCase("clone")]
+    public void The_authors_repository_is_taken_as_it_is(string name)
+    {
+        string Write(string path, string text)
+        {
+            var file = Path.Combine(folder, name, path);
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(file, text);
+            return file;
+        }
+        Write("bbh/navigate.json", """{"examples": [{"input": "i", "target": "Yes"}]}""");
+        Write("cot-prompts/navigate.txt", "canary\n-----\nFollow.\n\nQ: a?\nA: Let's think step by step.\nWe go. So the answer is no way.\n");
+        BbhBenchmark Of(string path) => new(new BbhOptions { Path = path, Tasks = ["navigate"] });
+        string Asked(string path) => ((EvalRequest.Generate)Of(path).Requests(Of(path).Items().Single())[0]).Prompt;
+        Assert.That(Asked(Path.Combine(folder, name)), Is.EqualTo("Follow.\n\nQ: a?\nA: no way\n\nQ: i\nA:"));
+        if (name != "clone") Assert.That(Asked(folder), Is.EqualTo(Asked(Path.Combine(folder, name) + "/")), "or the folder that holds it");
+    }
+
     [Test]
     public void An_example_of_bbh_that_cannot_be_made_turns_is_named()
     {

@@ -49,6 +49,37 @@ public sealed class VanillaTests : TrainingTest
         Assert.That(NewTokens.Of(target, ["<|good|>", "<|bad|>"], 261).Vocabulary, Is.EqualTo(261));
     }
 
+    // As the older GPT models are published: vocab.json and merges.txt, no tokenizer.json.
+    [TestCase(null)]
+    [TestCase("""{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": false, "eos_token": {"__type": "AddedToken", "content": "<|endoftext|>"}}""")]
+    public void Two_files_of_GPT_2_become_one_that_has_the_tokens(string? config)
+    {
+        var folder = Path.Combine(Folder, "model");
+        Directory.CreateDirectory(folder);
+        var vocabulary = new JsonObject();
+        foreach (var token in (string[])[.. Enumerable.Range('!', '~' - '!' + 1).Select(c => $"{(char)c}"), "\u0120", "\u010a", "he", "\u0120t", "\u0120the", "<|endoftext|>"]) vocabulary[token] = vocabulary.Count;
+        File.WriteAllText(Path.Combine(folder, "vocab.json"), vocabulary.ToJsonString());
+        File.WriteAllText(Path.Combine(folder, "merges.txt"), "#version: 0.2\nh e\n\u0120 t\n\u0120t he\n");
+        if (config is not null) File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), config);
+        var (before, end) = (TokenizerLoader.Load(folder), vocabulary.Count - 1);
+        var added = NewTokens.Of(folder, ["<|good|>", "<|bad|>"], vocabulary.Count);
+        Assert.That(added.Ids, Is.EqualTo(new[] { ("<|good|>", end + 1), ("<|bad|>", end + 2) }));
+        var with = added.Tokenizer(folder);
+        foreach (var text in (string[])["over the hedge", " the  they're\n\n 12!<|endoftext|>the"])
+        {
+            Assert.That(with.EncodeToIds(text), Is.EqualTo(before.EncodeToIds(text)), text);
+            Assert.That(with.Decode(with.EncodeToIds(text)), Is.EqualTo(before.Decode(before.EncodeToIds(text))), text);
+            Assert.That(with.EncodeToIds("<|bad|>" + text), Is.EqualTo((int[])[end + 2, .. before.EncodeToIds(text)]), text);
+        }
+        Assert.That((with.SpecialTokens.Bos, with.SpecialTokens.Eos), Is.EqualTo((before.SpecialTokens.Bos, before.SpecialTokens.Eos)));
+        Assert.That(with.SpecialTokens.Eos, Is.EqualTo(end));
+        Assert.That(Directory.GetFiles(folder).Select(Path.GetFileName), Has.None.EqualTo("tokenizer.json"), "the model's folder stays as it is");
+        // RoBERTa's have another form.
+        foreach (var token in (string[])["<s>", "</s>", "<mask>"]) vocabulary[token] = vocabulary.Count;
+        File.WriteAllText(Path.Combine(folder, "vocab.json"), vocabulary.ToJsonString());
+        Assert.That(() => NewTokens.Of(folder, ["<|good|>"], vocabulary.Count), Throws.InstanceOf<UserErrorException>().With.Message.Contains("tokenizer.json"));
+    }
+
     [Test]
     public void Each_answer_stands_behind_its_token_and_the_prompt()
     {

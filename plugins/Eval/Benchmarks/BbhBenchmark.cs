@@ -138,7 +138,8 @@ internal sealed class BbhBenchmark : IBenchmark
     private IReadOnlyDictionary<string, Part> Read()
     {
         var wanted = All.SelectMany(t => (string[])[$"{t}.json", $"{t}.txt"]).Append("direct_prompts_27.json").ToHashSet();
-        var place = new DataPlace(options.Path, ["bbh", "BIG-Bench-Hard"], wanted.Contains);
+        string[] usual = Directory.Exists(System.IO.Path.Combine(options.Path, "cot-prompts")) ? [] : ["bbh", "BIG-Bench-Hard"];
+        var place = new DataPlace(options.Path, usual, wanted.Contains);
         var missing = tasks.Where(t => place.Find($"{t}.json") is null).ToList();
         if (missing.Count > 0) throw new UserErrorException($"{place.Path} lacks {missing.Count} of {tasks.Count} files: {string.Join(", ", missing.Select(m => m + ".json"))}. Fetch them, or name the files that are there with the option tasks.");
         return tasks.ToDictionary(t => t, t =>

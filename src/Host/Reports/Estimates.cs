@@ -4,7 +4,7 @@ using PeftAlign.Core.Statistics;
 
 namespace PeftAlign.Host.Reports;
 
-/// <summary>Policy: The configuration, without its seed. Benchmark: Label of the benchmark. Metric: Name of the metric. Kind: untouched,
+/// <summary>Policy: The configuration, without its seed. Benchmark: Label of the benchmark, without the seed of its generation. Metric: Name of the metric. Kind: untouched,
 /// trained or merged. Checkpoint: "step:100", or empty for the end. Value: Mean over seeds. Interval: 95 %; NaN limits where
 /// there is none. Method: How the interval was made, in words. Seeds: Number of seeds. Count: Items of each, of the seed that has the fewest.</summary>
 internal sealed record Estimate(string Policy, string Benchmark, string Metric, string Kind, string Checkpoint, double Value, Interval Interval, string Method, int Seeds, int Count, bool HigherIsBetter, bool IsFirst)
@@ -33,6 +33,9 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
     /// <summary>Items whose context did not fit and was cut, of the seed that has the most of them.</summary>
     internal int Cut { get; init; }
 
+    /// <summary>How many times the answers were drawn, of the seed that has the fewest; each seed's number is their mean.</summary>
+    internal int Drawings { get; init; } = 1;
+
     /// <summary>Whether one of the column's numbers is the best: of counts and lengths none is.</summary>
     internal bool HasBest => IsFirst || !(Metric.StartsWith("n_", StringComparison.Ordinal) || Counts.Contains(Metric));
 
@@ -57,7 +60,7 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
         var all = column.ToList();
         string Those(string word, Func<Estimate, string> of) => string.Join(" or ", all.Select(of).Where(name => name.Length > 0).Distinct()) is { Length: > 0 } names ? $"{word} {names}" : "";
         var cut = all.Max(e => e.Cut);
-        string[] parts = [Those("judged by", e => e.Annotator), Those("against", e => e.Baseline), $"n = {Range(all.Min(e => e.Count), all.Max(e => e.Most))}", cut > 0 ? $"{Range(all.Min(e => e.Cut), cut)} of them cut to fit the context" : ""];
+        string[] parts = [Those("judged by", e => e.Annotator), Those("against", e => e.Baseline), $"n = {Range(all.Min(e => e.Count), all.Max(e => e.Most))}", cut > 0 ? $"{Range(all.Min(e => e.Cut), cut)} of them cut to fit the context" : "", all.Max(e => e.Drawings) is > 1 and var most ? $"means of {Range(all.Min(e => e.Drawings), most)} drawings" : ""];
         return string.Join("; ", parts.Where(part => part.Length > 0));
     }
 
@@ -76,7 +79,7 @@ internal static class Estimates
 
     // The control is told with the policy, so that good and bad stand in one column.
     internal static IReadOnlyList<Estimate> Of(IEnumerable<Measured> measured) =>
-        [.. measured.GroupBy(m => (m.Job.Policy, m.Job.Benchmark, m.Metric)).Select(group => One(group.Key.Benchmark, [.. group]))];
+        [.. measured.GroupBy(m => (m.Job.Policy, m.Job.Setting, m.Metric)).Select(group => One(group.Key.Setting, [.. group]))];
 
     private static Estimate One(string benchmark, IReadOnlyList<Measured> seeds)
     {
@@ -86,7 +89,7 @@ internal static class Estimates
         return new Estimate(
             first.Job.Policy, benchmark, first.Metric, first.Job.Axis("policy"), first.Job.Axis("checkpoint"), values.Average(), NumberRange.Of(seeds).Clip(interval), method, seeds.Count,
             seeds.Min(s => s.Count), first.Observation.HigherIsBetter, first.Observation.IsFirst)
-        { Job = first.Job, Source = first.Source, Annotator = first.Annotator, Baseline = first.Baseline, Most = seeds.Max(s => s.Count), Cut = seeds.Max(s => s.Cut) };
+        { Job = first.Job, Source = first.Source, Annotator = first.Annotator, Baseline = first.Baseline, Most = seeds.Max(s => s.Count), Cut = seeds.Max(s => s.Cut), Drawings = seeds.Min(s => s.Drawings) };
     }
 
     // Draws from scores that are all the same say nothing of what another item would have: an interval of one point would be a promise.

@@ -34,8 +34,8 @@ internal static partial class Factors
     internal static IReadOnlyList<FactorRow> Of(RunData data)
     {
         var jobs = data.Jobs.ToDictionary(j => j.Id);
-        return [.. data.Measured.Where(m => m.Observation.IsFirst && m.Job.Axis("policy") == "trained" && m.Job.Axis("checkpoint").Length == 0)
-            .DistinctBy(m => (m.Job.Id, m.Metric)).GroupBy(m => $"{m.Job.Benchmark} {m.Metric}{(m.Job.Axis("control") is { Length: > 0 } control ? $" ({control})" : "")}").Select(group => One(group.Key, [.. group], jobs) with { Policies = group.Count() })];
+        return [.. data.Reported.Where(m => m.Observation.IsFirst && m.Job.Axis("policy") == "trained" && m.Job.Axis("checkpoint").Length == 0)
+            .DistinctBy(m => (m.Job.Id, m.Metric)).GroupBy(m => $"{m.Job.Setting} {m.Metric}{(m.Job.Axis("control") is { Length: > 0 } control ? $" ({control})" : "")}").Select(group => One(group.Key, [.. group], jobs) with { Policies = group.Count() })];
     }
 
     private static FactorRow One(string column, IReadOnlyList<Measured> all, Dictionary<string, RunJob> jobs)

@@ -23,6 +23,7 @@ internal sealed partial class HtmlReport(ReportModel model)
         Claims();
         Results();
         TradeOff();
+        Settings();
         Quantity();
         Merges();
         Selections();

@@ -49,6 +49,7 @@ internal static class JsonReport
         ["n"] = e.Count,
         ["n_most"] = e.Most,
         ["cut"] = e.Cut,
+        ["drawings"] = e.Drawings,
         ["annotator"] = e.Annotator.Length > 0 ? e.Annotator : null,
         ["baseline"] = e.Baseline.Length > 0 ? e.Baseline : null,
         ["higher_is_better"] = e.HigherIsBetter,

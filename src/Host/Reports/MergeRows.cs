@@ -18,7 +18,7 @@ internal static class MergeRows
 {
     internal static IReadOnlyList<MergeRow> Of(ReportModel model)
     {
-        var numbers = model.Data.Measured.ToLookup(m => (m.Job.Policy, m.Job.Axis("seed"), $"{m.Job.Benchmark} {m.Metric}"), m => m.Observation.Value);
+        var numbers = model.Data.Reported.ToLookup(m => (m.Job.Policy, m.Job.Axis("seed"), $"{m.Job.Setting} {m.Metric}"), m => m.Observation.Value);
         var merges = model.Data.Placed.Where(j => j.Kind == "merge").ToLookup(j => j.Policy);
         var places = model.Data.Placed.ToLookup(j => j.Id);
         var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m).Select(parent => places[parent.Job].SelectMany(place => Points(place, parent.Point).Select(point => At(place, point))).ToList()).ToList());

@@ -133,6 +133,6 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
         IReadOnlyList<ClaimResult> results = [];
         if (claims is not null) results = ClaimSets.Test(ClaimFile.Parse(claims, claimsName), data.Observations, data.Pending, ClaimFile.Draws, ClaimFile.Alpha, seed: 0);
         var planned = data.PlannedEvaluations;
-        return new ReportModel(data, [.. Reports.Estimates.Of(data.Measured).Select(e => e with { Annotator = data.AnnotatorName(e.Annotator), Planned = planned[(e.Policy, e.Benchmark)].Count() })], results, claimsName);
+        return new ReportModel(data, [.. Reports.Estimates.Of(data.Reported).Select(e => e with { Annotator = data.AnnotatorName(e.Annotator), Planned = planned[(e.Policy, e.Benchmark)].Count() })], results, claimsName);
     }
 }

@@ -35,6 +35,9 @@ internal sealed record Measured(RunJob Job, string Metric, Observation Observati
     /// <summary>What claims take for the seeds of one policy is of one name, too: chains may differ in nothing but where a stage ends.</summary>
     internal const string Configuration = "configuration";
 
+    /// <summary>How many times the answers were drawn, of which this is the mean.</summary>
+    internal int Drawings { get; init; } = 1;
+
     /// <summary>The same number where the job stands in another place of the experiment.</summary>
     internal Measured At(RunJob place) => this with
     {
@@ -67,6 +70,11 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         var measured = jobs.Where(j => j is { Kind: "evaluate", Outcome: not null }).SelectMany(j => Evaluated(run.Job(j.Id), j).SelectMany(m => places[j.Id].Select(m.At))).ToList();
         return new RunData(name, run, jobs, measured) { Placed = placed };
     }
+
+    /// <summary>What reports show: the numbers, of several drawings of the answers their mean.</summary>
+    internal IReadOnlyList<Measured> Reported => reported ??= Drawings.Means(Measured);
+
+    private IReadOnlyList<Measured>? reported;
 
     /// <summary>Every job at each of its places, those of one job together.</summary>
     internal IReadOnlyList<RunJob> Placed { get; private init; } = [];
@@ -193,9 +201,9 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
     internal IReadOnlyList<(RunJob Job, string Error)> Failed =>
         [.. Jobs.Where(j => j.Outcome is null && File.Exists(Run.Job(j.Id).Failure)).Select(j => (j, RunText.Read(Run.Job(j.Id), Run.Job(j.Id).Failure, () => (string?)JsonNode.Parse(File.ReadAllText(Run.Job(j.Id).Failure))!["error"] ?? "")))];
 
-    /// <summary>Evaluations, one a seed, that are planned for a policy on a benchmark, finished or not.</summary>
-    internal ILookup<(string Policy, string Benchmark), string> PlannedEvaluations =>
-        Placed.Where(j => j.Kind == "evaluate").Select(j => (Key: (j.Policy, j.Benchmark), j.Id)).Distinct().ToLookup(j => j.Key, j => j.Id);
+    /// <summary>Seeds for which a policy is to be asked a benchmark, finished or not.</summary>
+    internal ILookup<(string Policy, string Setting), string> PlannedEvaluations =>
+        Placed.Where(j => j.Kind == "evaluate").Select(j => (Key: (j.Policy, j.Setting), Seed: j.Axis("seed"))).Distinct().ToLookup(j => j.Key, j => j.Seed);
 
     /// <summary>Evaluations whose judge was away, with how many of its questions nobody answered.</summary>
     internal IReadOnlyList<(RunJob Job, long Count)> Unanswered => [.. Jobs.Where(j => j.Outcome?[EvaluateJob.UnansweredKey] is not null).Select(j => (j, (long)j.Outcome![EvaluateJob.UnansweredKey]!))];

@@ -1,5 +1,7 @@
 // GPT-2's two files (a vocabulary in JSON and a list of merges) and RoBERTa's: the same merges, and the vocabulary either in
 // the same form or as fairseq's dict.txt, whose lines name GPT-2 ids. OPT has RoBERTa's vocabulary under GPT-2's class.
+
+using System.Text.Json.Nodes;
 using PeftAlign.Models.Text.Decoders;
 using PeftAlign.Models.Text.Models;
 using PeftAlign.Models.Text.PostProcessors;
@@ -12,6 +14,9 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
 {
     /// <summary>The name of fairseq's dictionary.</summary>
     public const string RobertaName = "dict.txt";
+
+    /// <summary>GPT-2's only token with a role, in all three.</summary>
+    public const string End = "<|endoftext|>";
 
     private static readonly string[] VocabularyNames = ["vocab.json", "encoder.json"];
     private static readonly string[] MergesNames = ["merges.txt", "vocab.bpe"];
@@ -45,10 +50,10 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         var merges = ReadMerges();
         if (Dict is not null) entries = RobertaVocabulary(entries);
         var vocabulary = Guard(Vocabulary, () => new Vocabulary([.. entries]));
-        var isRoberta = Dict is not null || (className != "GPT2Tokenizer" && ((string[])["<s>", "</s>", "<mask>"]).All(name => vocabulary.Id(name) >= 0));
+        var isRoberta = Dict is not null || (className != "GPT2Tokenizer" && IsRoberta(name => vocabulary.Id(name) >= 0));
         var model = Guard(Merges, () => new BpeModel(vocabulary, ModelJson.Merges(vocabulary, merges), new BpeOptions
         {
-            UnknownId = isRoberta ? null : vocabulary.Id("<|endoftext|>") is var id and >= 0 ? id : null,
+            UnknownId = isRoberta ? null : vocabulary.Id(End) is var id and >= 0 ? id : null,
         }));
         var space = config.AddPrefixSpace ?? false;
         return new TokenizerParts
@@ -62,7 +67,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
             Decoder = new ByteLevelDecoder(),
             AddedTokens = [.. Specials(vocabulary, isRoberta)],
             Roles = isRoberta ? new TokenRoles("<s>", "</s>", "<unk>", "<pad>")
-                : new TokenRoles("<|endoftext|>", "<|endoftext|>", "<|endoftext|>"),
+                : new TokenRoles(End, End, End),
         };
     }
 
@@ -82,9 +87,54 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
     private static int IdOf(TokenizerParts parts, string token) =>
         parts.AddedTokens.FirstOrDefault(added => added.Content == token)?.Id ?? parts.Model.Vocabulary.Id(token);
 
+    /// <summary>GPT-2's tokenizer as tokenizer.json, for what needs that file; null where the files are RoBERTa's.</summary>
+    public JsonObject? ToJson(TokenizerConfig config)
+    {
+        var (entries, merges) = (ReadVocabulary(), ReadMerges());
+        var names = entries.Select(entry => entry.Key).ToHashSet();
+        if (IsRoberta(names.Contains)) return null;
+        JsonObject ByteLevel(bool trim) => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = config.AddPrefixSpace ?? false, ["trim_offsets"] = trim, ["use_regex"] = true };
+        return new JsonObject
+        {
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = null,
+            ["added_tokens"] = new JsonArray([.. entries.Where(entry => entry.Key == End).Select(entry => Special(entry.Value, End))]),
+            ["normalizer"] = null,
+            ["pre_tokenizer"] = ByteLevel(true),
+            ["post_processor"] = ByteLevel(false),
+            ["decoder"] = ByteLevel(true),
+            ["model"] = new JsonObject
+            {
+                ["type"] = "BPE",
+                ["dropout"] = null,
+                ["unk_token"] = names.Contains(End) ? End : null,
+                ["continuing_subword_prefix"] = "",
+                ["end_of_word_suffix"] = "",
+                ["fuse_unk"] = false,
+                ["vocab"] = new JsonObject(entries.Select(entry => KeyValuePair.Create<string, JsonNode?>(entry.Key, entry.Value))),
+                ["merges"] = new JsonArray([.. merges.Select(merge => new JsonArray(merge.Item1, merge.Item2))]),
+            },
+        };
+    }
+
+    /// <summary>A token with a role, as added_tokens lists it.</summary>
+    public static JsonObject Special(int id, string content) => new()
+    {
+        ["id"] = id,
+        ["content"] = content,
+        ["single_word"] = false,
+        ["lstrip"] = false,
+        ["rstrip"] = false,
+        ["normalized"] = false,
+        ["special"] = true,
+    };
+
+    private bool IsRoberta(Func<string, bool> has) => Dict is not null || ((string[])["<s>", "</s>", "<mask>"]).All(has);
+
     private static IEnumerable<AddedToken> Specials(Vocabulary vocabulary, bool isRoberta)
     {
-        foreach (var name in isRoberta ? (string[])["<s>", "<pad>", "</s>", "<unk>", "<mask>"] : ["<|endoftext|>"])
+        foreach (var name in isRoberta ? (string[])["<s>", "<pad>", "</s>", "<unk>", "<mask>"] : [End])
             if (vocabulary.Id(name) is var id and >= 0)
                 yield return new AddedToken(id, name) { Special = true };
     }

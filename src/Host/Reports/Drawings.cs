@@ -1,0 +1,40 @@
+// A benchmark that is asked with several seeds of generation (seed: { grid: [...] }) draws the answers of one policy several times. Reports
+// show their mean: drawings of one training are no trainings of their own, and a column for each would be read by nobody.
+
+using PeftAlign.Core.Claims;
+
+namespace PeftAlign.Host.Reports;
+
+internal static class Drawings
+{
+    /// <summary>One number for each policy, seed and metric of a benchmark's setting.</summary>
+    internal static IReadOnlyList<Measured> Means(IReadOnlyList<Measured> measured) =>
+        [.. measured.GroupBy(m => (m.Job.Policy, Seed: m.Job.Axis("seed"), m.Job.Setting, m.Metric)).SelectMany(same => same.DistinctBy(m => m.Job.Benchmark).ToList() is { Count: > 1 } drawn ? [Mean(drawn)] : same.ToList())];
+
+    private static Measured Mean(IReadOnlyList<Measured> drawn)
+    {
+        var first = drawn[0];
+        return first with
+        {
+            Observation = new Observation
+            {
+                Axes = first.Observation.Axes,
+                Metric = first.Observation.Metric,
+                IsFirst = first.Observation.IsFirst,
+                Value = drawn.Average(m => m.Observation.Value),
+                Items = [.. ByItem([.. drawn.Select(m => m.Observation.Items)])],
+                HigherIsBetter = first.Observation.HigherIsBetter,
+            },
+            Scores = ByItem([.. drawn.Select(m => m.Scores)]),
+            // Of a mean over the same items no larger than the mean of the errors.
+            StandardError = drawn.All(m => m.StandardError is not null) ? drawn.Average(m => m.StandardError!.Value) : null,
+            Count = drawn.Min(m => m.Count),
+            Cut = drawn.Max(m => m.Cut),
+            Drawings = drawn.Count,
+        };
+    }
+
+    // Each item's mean; none where drawings have other items (a judge gave no verdict on one).
+    private static IReadOnlyList<double> ByItem(IReadOnlyList<IReadOnlyList<double>> scores) =>
+        scores.All(own => own.Count == scores[0].Count) ? [.. Enumerable.Range(0, scores[0].Count).Select(k => scores.Average(own => own[k]))] : [];
+}
