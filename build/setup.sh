@@ -20,13 +20,14 @@ setup_select() {
 }
 
 # True where nothing is newer than the stamp. Change times, not modification times: a file put back with an old date counts;
-# a folder's own time shows what was deleted or renamed in it. A file that find cannot see is an error, hence not fresh.
+# a folder's own time shows what was deleted or renamed in it. A file that find cannot see is an error, hence not fresh; so is a
+# stamp of a time to come, which a clock that was set back leaves: a change since then would be older.
 setup_fresh() {
     local stamp=$BUILD/stamp$SELECTION
     [ -e "$stamp" ] && [ -e "$BUILD/current/PeftAlign.Host" ] && [ -e "$BUILD/native/current$SELECTION/libpeftalign_torch.so" ] || return 1
     local name existing=()
     for name in "${SOURCES[@]}"; do if [ -e "$ROOT/$name" ]; then existing+=("$ROOT/$name"); fi; done
-    [ -z "$(find -H "${existing[@]}" "$LT_LIB/libtorch_cpu.so" -newercm "$stamp" -print -quit 2>&1)" ]
+    [ -z "$(find -H "$stamp" "${existing[@]}" "$LT_LIB/libtorch_cpu.so" \( -samefile "$stamp" -newermt now -o ! -samefile "$stamp" -newercm "$stamp" \) -print -quit 2>&1)" ]
 }
 
 # Sets PRODUCT and PEFTALIGN_NATIVE to the real folders, so that a later set-up cannot change a program that runs.

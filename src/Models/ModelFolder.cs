@@ -183,7 +183,7 @@ public static class ModelFolder
     internal static void CopyCompanions(string from, string to, torch.ScalarType? type)
     {
         Directory.CreateDirectory(to);
-        foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)), overwrite: true);
+        foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) AtomicFile.Copy(file, Path.Combine(to, Path.GetFileName(file)));
         if (File.Exists(Path.Combine(to, "config.json"))) SayType(Path.Combine(to, "config.json"), type);
     }
 

@@ -80,6 +80,20 @@ internal static partial class AtomicFile
     /// <summary>Writes a text as UTF-8 without a mark.</summary>
     public static void Write(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
 
+    /// <summary>Copies a file into a folder that has no name yet. Of a full disk File.Copy does not say which file met it.</summary>
+    /// <exception cref="IOException">It cannot be written.</exception>
+    public static void Copy(string from, string to)
+    {
+        try
+        {
+            File.Copy(from, to, overwrite: true);
+        }
+        catch (IOException e) when (!e.Message.Contains(to, StringComparison.Ordinal) && !e.Message.Contains(from, StringComparison.Ordinal))
+        {
+            throw new IOException($"{e.Message.TrimEnd('.')} : '{to}'", e.HResult);
+        }
+    }
+
     /// <summary>Gives a folder its name, in which nothing may lie, once all that is in it is on the disk: its name must not outlive the
     /// content, whoever wrote that.</summary>
     /// <param name="part">The folder under its temporary name.</param>

@@ -47,6 +47,7 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
+            Abandon(temporary);
             throw DiskFault.Of(temporary, e);
         }
         Prune(); // only now: what is deleted may have been the last whole one
@@ -184,6 +185,19 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
 
     private UserErrorException Misfit(string path, string reason, Exception? inner = null) =>
         new($"The checkpoint {path} does not fit this run: {reason}. Delete {folder} to train from the start, or restore the options that it was made with.", inner);
+
+    // Half a checkpoint would take what little room there is from the report and the log.
+    private static void Abandon(string temporary)
+    {
+        try
+        {
+            if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // the next save or resumption deletes it; what ended this one says more
+        }
+    }
 
     // Also what an interrupted save or an interrupted pruning left.
     private void Prune()

@@ -280,6 +280,19 @@ public sealed class OpenAiJudgeTests
     }
 
     [Test]
+    public void AReplyThatCannotBeKeptLeavesNoHalf()
+    {
+        using var service = new LocalService((_, _) => LocalService.Says("B"));
+        using var judge = new OpenAiJudge(Options(service));
+        judge.Answer([Pair]);
+        var place = Directory.GetFiles(folder).Single();
+        File.Delete(place);
+        Directory.CreateDirectory(place);
+        Assert.That(() => judge.Answer([Pair]), Throws.InstanceOf<IOException>().Or.InstanceOf<UnauthorizedAccessException>());
+        Assert.That(Directory.GetFiles(folder), Is.Empty);
+    }
+
+    [Test]
     public void ProbabilitiesWeighTheVerdict()
     {
         var reply = LocalService.Completion(new JsonObject { ["content"] = "A" });

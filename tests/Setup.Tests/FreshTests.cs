@@ -66,6 +66,14 @@ public class FreshTests
     }
 
     [Test]
+    public void AClockThatWasSetBackDoesNotHideAChange()
+    {
+        File.SetLastWriteTimeUtc(clone.Stamp, DateTime.UtcNow.AddHours(2));
+        File.AppendAllText(clone.File_("src/Host/ExitCode.cs"), "// changed\n");
+        Assert.That(Sdk8("--version").Code, Is.EqualTo(2), "it sets out to build");
+    }
+
+    [Test]
     public void ADeletedFileIsAChange()
     {
         File.Delete(clone.File_("src/Host/ExitCode.cs"));

@@ -24,7 +24,7 @@ internal sealed class ChatService : IDisposable
     private readonly Uri address;
     private readonly HttpClient client;
     private readonly SemaphoreSlim turn = new(1);
-    private DateTime next = DateTime.MinValue;
+    private long next; // in milliseconds of the clock that nobody sets
 
     internal ChatService(OpenAiOptions options)
     {
@@ -123,9 +123,9 @@ internal sealed class ChatService : IDisposable
         await turn.WaitAsync(cancel);
         try
         {
-            var wait = next - DateTime.UtcNow;
-            if (wait > TimeSpan.Zero) await Task.Delay(wait, cancel);
-            next = DateTime.UtcNow + TimeSpan.FromMinutes(1.0 / options.RequestsPerMinute);
+            var wait = next - Environment.TickCount64;
+            if (wait > 0) await Task.Delay(TimeSpan.FromMilliseconds(wait), cancel);
+            next = Environment.TickCount64 + (long)Math.Ceiling(60_000.0 / options.RequestsPerMinute);
         }
         finally
         {

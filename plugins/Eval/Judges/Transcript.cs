@@ -56,8 +56,16 @@ internal sealed class Transcript
         if (reply.Json is { } json) entry["reply"] = json.DeepClone();
         else entry["failure"] = reply.Failure;
         var partial = $"{Place(key)}.{Guid.NewGuid():N}";
-        File.WriteAllText(partial, entry.ToJsonString() + "\n");
-        File.Move(partial, Place(key), overwrite: true);
+        try
+        {
+            File.WriteAllText(partial, entry.ToJsonString() + "\n");
+            File.Move(partial, Place(key), overwrite: true);
+        }
+        catch
+        {
+            File.Delete(partial); // of half a reply, on a full disk, nobody would know any more
+            throw;
+        }
     }
 
     private string Place(string key) => Path.Combine(Folder, key + ".json");

@@ -25,7 +25,7 @@ internal static class GrownVocabulary
         foreach (var file in Files)
         {
             File.Delete(Path.Combine(merged, file));
-            if (File.Exists(Path.Combine(adapter, file))) File.Copy(Path.Combine(adapter, file), Path.Combine(merged, file));
+            if (File.Exists(Path.Combine(adapter, file))) AtomicFile.Copy(Path.Combine(adapter, file), Path.Combine(merged, file));
         }
     }
 }

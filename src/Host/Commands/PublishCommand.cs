@@ -52,23 +52,24 @@ internal static class PublishCommand
         var files = PublishedFolder.Files(withLibraries);
         var bytes = files.Sum(file => file.Size);
         session.Output.Detail($"copying {files.Count} files, {bytes / 1e6:0} MB");
-        NewFolder.Fill(folder, made => Copy(files, bytes, made, cancel));
+        NewFolder.Fill(folder, made => Copy(files, bytes, (target, made), cancel));
         session.Output.Result(
             () => new JsonObject { ["out"] = folder, ["files"] = files.Count, ["bytes"] = bytes, ["libtorch"] = withLibraries },
             () => [FormattableString.Invariant($"{target}: {files.Count} files, {bytes / 1e6:0} MB; {Path.Combine(target, "peftalign")} runs it")]);
         return ExitCode.Done;
     }
 
-    private static void Copy(IReadOnlyList<PublishedFile> files, long bytes, string made, CancellationToken cancel)
+    private static void Copy(IReadOnlyList<PublishedFile> files, long bytes, (string Target, string Made) folder, CancellationToken cancel)
     {
+        var made = folder.Made;
         var free = new DriveInfo(made).AvailableFreeSpace;
-        if (free < bytes) throw new UserError($"--out {made}", FormattableString.Invariant($"has {free / 1e6:0} MB free and needs {bytes / 1e6:0} MB"), "name a folder on another disk");
+        if (free < bytes) throw new UserError($"--out {folder.Target}", FormattableString.Invariant($"has {free / 1e6:0} MB free and needs {bytes / 1e6:0} MB"), "make room there, or name a folder on another disk");
         foreach (var file in files)
         {
             cancel.ThrowIfCancellationRequested();
             var to = Path.Combine(made, file.To);
             Directory.CreateDirectory(Path.GetDirectoryName(to)!);
-            File.Copy(file.From, to);
+            AtomicFile.Copy(file.From, to);
         }
         var plugins = new PluginSearch(Path.Combine(AppContext.BaseDirectory, "plugins"), []).Scan();
         File.WriteAllText(Path.Combine(made, "manifest.schema.json"), Output.Text(SchemaCommand.Of(plugins)) + "\n");

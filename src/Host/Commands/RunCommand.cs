@@ -123,16 +123,18 @@ internal static class RunCommand
             Trackers = [.. planned.Whole.Trackers.Select(tracker => new TrackerSpec(tracker.Name, JsonNode.Parse(tracker.Options)!.AsObject()))],
         };
         var summary = await ExecuteAsync(asked, planned, preparation, atOnce, output, cancel);
+        var isReported = true;
         try
         {
             Report(planned, output);
         }
         catch (IOException e) when (summary.Failed.Count > 0)
         {
+            isReported = false; // what lies there is an earlier one's
             output.Failure($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
         }
         WarnOfUnanswered(planned, output);
-        return Conclude(asked, planned, summary, output);
+        return Conclude(asked, planned, summary, isReported, output);
     }
 
     private static async Task<RunSummary> ExecuteAsync(Asked asked, Planned planned, JobPreparation preparation, int atOnce, Output output, CancellationToken cancel)
@@ -168,11 +170,11 @@ internal static class RunCommand
     }
 
     // What went wrong, and how to go on.
-    private static int Conclude(Asked asked, Planned planned, RunSummary summary, Output output)
+    private static int Conclude(Asked asked, Planned planned, RunSummary summary, bool isReported, Output output)
     {
         var run = planned.Run;
         foreach (var line in Policies(planned, run)) output.Remark(line);
-        if (File.Exists(run.Page)) output.Remark($"report: {run.Page}");
+        if (isReported) output.Remark($"report: {run.Page}");
         if (summary is { Done: 0, Failed.Count: 0 }) output.Remark($"nothing to do: all {summary.Already} jobs are finished in {run.Path}");
         if (summary.Failed.Count == 0) return ExitCode.Done;
         output.Failure($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");

@@ -30,9 +30,22 @@ internal sealed class HubCache(string cache, HubName name)
         return File.Exists(file) ? CheckedName(File.ReadAllText(file).Trim(), "commit") : null;
     }
 
+    /// <summary>Makes the model's folder, and sees that something can be written there.</summary>
+    internal void Make()
+    {
+        Directory.CreateDirectory(folder);
+        var probe = Aside("probe");
+        File.WriteAllText(probe, "");
+        File.Delete(probe);
+    }
+
+    /// <summary>Whether a branch or tag stands for a commit already, or is it.</summary>
+    internal bool Refers(string revision, string commit) =>
+        revision == commit || (Reference(revision) is var file && File.Exists(file) && File.ReadAllText(file).Trim() == commit);
+
     internal void Refer(string revision, string commit)
     {
-        if (revision == commit) return;
+        if (Refers(revision, commit)) return;
         var file = Reference(revision);
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         var fresh = Aside("ref");
@@ -85,7 +98,7 @@ internal sealed class HubCache(string cache, HubName name)
             {
                 return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
-            catch (IOException) when (File.Exists(file))
+            catch (IOException e) when (e.HResult == Jobs.JobProcess.WouldBlock)
             {
                 if (tries == 10) remark($"waiting for another process that fetches {name.Id} (it holds {file})");
                 await Task.Delay(100, cancel);

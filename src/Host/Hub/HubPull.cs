@@ -25,6 +25,7 @@ internal sealed class HubPull(HubSettings settings, Action<string> remark, Actio
         var found = await client.RevisionAsync(name, revision, cancel);
         var files = selection.Of(name, found.Files);
         var missing = files.Where(file => !cache.Has(found.Commit, file.Path)).ToList();
+        if (missing.Count > 0 || !cache.Refers(revision, found.Commit)) CheckPlace(cache);
         CheckSpace(cache, name, missing);
 
         long fetched = 0;
@@ -63,9 +64,21 @@ internal sealed class HubPull(HubSettings settings, Action<string> remark, Actio
         throw new UserError($"{name.Id}@{revision}", $"is not in {cache.Root}, and HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE, or copy the cache from a machine that has it");
     }
 
+    // A cache that has everything may be read-only, as one that many share.
+    private static void CheckPlace(HubCache cache)
+    {
+        try
+        {
+            cache.Make();
+        }
+        catch (Exception e) when (NewFolder.IsRefused(e))
+        {
+            throw new UserError(cache.Root, $"cannot be written ({e.Message.ReplaceLineEndings(" ").TrimEnd('.')})", "make it writable for you, or set HF_HOME to another folder", e);
+        }
+    }
+
     private void CheckSpace(HubCache cache, HubName name, IReadOnlyList<HubFile> missing)
     {
-        Directory.CreateDirectory(cache.Root);
         var needed = missing.Sum(file => Math.Max(0, (file.Size ?? 0) - Held(cache, file)));
         var free = Free(cache.Root);
         if (needed > free)

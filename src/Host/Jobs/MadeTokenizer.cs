@@ -59,7 +59,7 @@ internal sealed record MadeTokenizer(int Vocabulary, int? Bos, int? Eos, int? Pa
     private static void Copy(string path, string folder)
     {
         var from = Folder(path, given => given)!;
-        foreach (var file in Directory.GetFiles(from).Where(file => IsTokenizers(Path.GetFileName(file)))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
+        foreach (var file in Directory.GetFiles(from).Where(file => IsTokenizers(Path.GetFileName(file)))) AtomicFile.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         if (from == path || File.Exists(Path.Combine(folder, Path.GetFileName(path)))) return;
         throw new UserErrorException($"tokenizer: {path}: a model's folder holds a tokenizer under one of the names {string.Join(", ", Names[..8])} or *.model; rename the file, or name its folder.");
     }

@@ -9,10 +9,10 @@ namespace PeftAlign.Host.Store;
 
 internal sealed class IndexWatcher : IRunWatcher, IDisposable
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+    private const long Pause = 1_000; // milliseconds
     private RunFolder? run;
     private IRunIndex? index;
-    private DateTime last;
+    private long last;
 
     public void Start(IReadOnlyList<PlanJob> jobs, RunFolder run, int alreadyFinished)
     {
@@ -45,7 +45,7 @@ internal sealed class IndexWatcher : IRunWatcher, IDisposable
     // A look at every folder: not after each of a thousand short jobs.
     private void Refresh(bool always = false)
     {
-        if (run is null || (!always && DateTime.UtcNow - last < Pause)) return;
+        if (run is null || (!always && Environment.TickCount64 - last < Pause)) return;
         try
         {
             index ??= SqliteIndex.Open(run);
@@ -56,7 +56,7 @@ internal sealed class IndexWatcher : IRunWatcher, IDisposable
             // A full disk: a transaction that could be neither ended nor taken back makes the connection useless.
             Close();
         }
-        last = DateTime.UtcNow;
+        last = Environment.TickCount64;
     }
 
     private void Close()

@@ -1,6 +1,7 @@
 // Carries out a plan: one tensor after another, the next made while the last is written, into a folder under a temporary name
 // that is renamed when all is there. A kill leaves nothing under the folder's own name.
 
+using System.Diagnostics;
 using System.Globalization;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
@@ -56,15 +57,15 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         var partial = held.Path;
         try
         {
-            var begin = DateTime.UtcNow;
+            var clock = Stopwatch.StartNew();
             var files = WriteShards(partial);
-            var merged = DateTime.UtcNow;
+            var merged = clock.Elapsed;
             foreach (var file in files) Flush(file);
-            var flushed = DateTime.UtcNow;
+            var flushed = clock.Elapsed;
             OutputFiles.Write(plan, partial);
             finish?.Invoke(partial);
             Publish(partial, target);
-            return new MergeOutcome(plan.Tensors.Sum(tensor => tensor.Bytes), merged - begin, flushed - merged);
+            return new MergeOutcome(plan.Tensors.Sum(tensor => tensor.Bytes), merged, flushed - merged);
         }
         catch
         {
@@ -105,7 +106,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         PartialFolder.DeleteAbandoned(target);
         // Sixteen megabytes for configuration, tokenizer and headers.
         var (needed, free) = (plan.Tensors.Sum(tensor => tensor.Bytes) + (16 << 20), new DriveInfo(parent).AvailableFreeSpace);
-        if (free < needed) throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"the result takes {needed / 1e9:0.00} GB and {parent} has {free / 1e9:0.00} GB free; give --out a folder on another disk."));
+        if (free < needed) throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"the result takes {needed / 1e9:0.00} GB and {parent} has {free / 1e9:0.00} GB free; make room there, or give --out a folder on another disk."));
     }
 
     private static T Made<T>(string folder, Func<T> make)

@@ -218,6 +218,27 @@ public class PullTests
         Assert.That(Directory.EnumerateFileSystemEntries(home), Is.Empty);
     }
 
+    // A program that runs is opened for writing by nobody: like a disk that is read-only, that does not pass by waiting.
+    [Test]
+    public void OnlyAnotherPullIsWaitedFor()
+    {
+        var file = Path.Combine(home, "hub", ".locks", "models--acme--tiny", LocalHub.ETag(Weights) + ".lock");
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        File.Copy("/bin/sleep", file);
+        using var busy = System.Diagnostics.Process.Start(file, "600");
+        try
+        {
+            using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+            var pull = new HubPull(Settings(), _ => { }).RunAsync(HubName.Parse("acme/tiny"), "main", new HubSelection([], []), patience.Token);
+            Assert.That(() => pull.GetAwaiter().GetResult(), Throws.InstanceOf<IOException>().With.Message.Contains(file));
+        }
+        finally
+        {
+            busy.Kill();
+            busy.WaitForExit();
+        }
+    }
+
     [Test]
     public async Task PullsAtOnceFetchOnce()
     {
