@@ -44,6 +44,24 @@ public class AdapterInputTests
 
     private static Tensor PairSum(Tensor weight) => weight + Numbers("B", 12, 2).matmul(Numbers("A", 2, 12)) * 3.0;
 
+    // The module in transformers 5, and the tensor in every release's files.
+    [TestCase("lm_head")]
+    [TestCase("embed_out")]
+    public void TheHeadOfGptNeoXHasTwoNames(string module)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (root, folder) = (Workshop.Scratch(), Workshop.Scratch("adapter"));
+        Families.Write(root, "base", Families.Config("gpt_neox", "GPTNeoXForCausalLM", 1), [("gpt_neox.embed_in.weight", [6, 4]), ("embed_out.weight", [6, 4]), ("gpt_neox.final_layer_norm.weight", [4]), ("gpt_neox.layers.0.attention.dense.weight", [4, 4])]);
+        var (a, b) = (Numbers("A", 2, 4), Numbers("B", 6, 2));
+        AdapterFolder.Write(folder, new Dictionary<string, object?> { ["peft_type"] = "LORA", ["r"] = 2, ["lora_alpha"] = 6, ["target_modules"] = new List<string> { module } },
+            new Dictionary<string, Tensor> { [$"base_model.model.{module}.lora_A.weight"] = a, [$"base_model.model.{module}.lora_B.weight"] = b });
+        var own = Workshop.Tensors(Path.Combine(root, "base"))["embed_out.weight"];
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {Path.Combine(root, "base")}+{folder}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        var target = Path.Combine(Workshop.Scratch(), "out");
+        new MergeRunner(plan, new MergeOptions()).Write(target);
+        Compare.Close(module, Workshop.Tensors(target)["embed_out.weight"], own + b.matmul(a) * 3.0, 1e-6, 1e-6);
+    }
+
     [Test]
     public void WhatNoKernelOfOursComputesIsRefusedByName()
     {

@@ -250,6 +250,20 @@ public class LayerFamilyTests
         Assert.That((ledger.Accounts["gpt_neox.layers.0.route"].Result, ledger.Accounts["gpt_neox.layers.0.route"].Inputs[0]), Is.EqualTo((5.0, 5.0)));
         Refused(root, Half.Replace("model: b", "model: c", StringComparison.Ordinal), "gpt_neox.layers.0.route", "a", "c", "Int64");
     }
+
+    // OPT-350M's narrower embedding: the matrix behind it belongs to it.
+    [Test]
+    public void WhatWidensAnEmbeddingIsOfTheFirstSlice()
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"])
+            Families.Write(root, name, Families.Config("opt", "OPTForCausalLM", 2, ("tie_word_embeddings", true)), [("decoder.embed_tokens.weight", [6, 2]), ("decoder.project_in.weight", [4, 2]), ("decoder.project_out.weight", [2, 4]), ("decoder.layers.0.fc1.weight", [4, 4]), ("decoder.layers.1.fc1.weight", [4, 4])]);
+        var (a, b) = (Workshop.Tensors(Path.Combine(root, "a")), Workshop.Tensors(Path.Combine(root, "b")));
+        var merged = Families.Merged(root, Families.Stack("", ("a", 0, 1), ("b", 1, 2)));
+        Assert.That(merged["model.decoder.project_in.weight"].equal(a["decoder.project_in.weight"]) && merged["model.decoder.project_out.weight"].equal(b["decoder.project_out.weight"]), Is.True);
+    }
+
     // As files in float16 hold -1e9; anywhere else an infinity is a damaged weight.
     [Test]
     public void WhatMasksAreFilledWithMayBeAnInfinity()

@@ -39,8 +39,19 @@ public sealed class PeftReadsTests : ScopedTest
         ["ia3"] = ("base-gpt2", () => Registered.IA3(new IA3Options { ModulesToSave = ["ln_f"] })),
         ["ia3-expressions"] = ("base-llama", () => Registered.IA3(new() { Targets = [".*k_proj", "down_proj"], FeedforwardModules = [".*down_proj"] })),
         ["ia3-one-expression"] = ("base-llama", () => Registered.IA3(new() { Targets = ["k_proj", "down_proj"], FeedforwardModules = [@".*\.1\..*down_proj"], ExcludeModules = [@".*\.0\..*k_proj"] })),
+        ["neox"] = (NeoX, () => Registered.Lora(new() { Rank = 3 })),
+        ["neox-dora-head"] = (NeoX, () => Registered.Lora(new() { Targets = ["all-linear"], UseDora = true, ModulesToSave = ["lm_head"] })),
+        ["neox-ia3"] = (NeoX, () => Registered.IA3(new())),
+        ["neox-prefix"] = (NeoX, () => Registered.Prefix(new() { NumVirtualTokens = 3 })),
+        ["opt"] = (Opt, () => Registered.Lora(new() { Rank = 3 })),
+        ["opt-all-linear"] = (Opt, () => Registered.Lora(new() { Rank = 3, Targets = ["all-linear"] })),
+        ["opt-ia3"] = (Opt, () => Registered.IA3(new())),
+        ["opt-prompt"] = (Opt, () => Registered.Prompt(new() { NumVirtualTokens = 3 })),
+        ["opt-prefix"] = (Opt, () => Registered.Prefix(new() { NumVirtualTokens = 3 })),
         ["ia3-all-linear"] = ("base-llama", () => Registered.IA3(new() { Targets = ["all-linear"], FeedforwardModules = ["down_proj", "up_proj"] })),
     };
+
+    private const string NeoX = "../families/gpt-neox/base-model", Opt = "../families/opt-after/base-model";
 
     private const string Script = """
         import sys, os, torch

@@ -14,10 +14,11 @@ internal sealed class LoraWeights : IDisposable
     private readonly AdapterFolder adapter;
     private readonly LoraExtras? extras;
     private readonly HashSet<string> modules, transposed;
+    private readonly Func<string, string> named;
 
-    private LoraWeights(AdapterFolder adapter, Func<string, bool> isTransposed, LoraExtras? extras)
+    private LoraWeights(AdapterFolder adapter, Func<string, string> named, Func<string, bool> isTransposed, LoraExtras? extras)
     {
-        (this.adapter, this.extras, modules) = (adapter, extras, [.. adapter.LoraModules]);
+        (this.adapter, this.named, this.extras, modules) = (adapter, named, extras, [.. adapter.LoraModules]);
         transposed = [.. modules.Where(isTransposed)];
     }
 
@@ -56,15 +57,16 @@ internal sealed class LoraWeights : IDisposable
         try
         {
             if (Obstacle(adapter) is { } obstacle) throw obstacle;
-            var all = weights.ToDictionary(tensor => tensor.Name);
+            var named = Naming(adapter, modelType);
+            var all = weights.ToDictionary(tensor => named(tensor.Name));
             var stored = TransposedModules.Of(modelType, adapter.Bool("fan_in_fan_out") == true);
             bool isTransposed(string module) => stored(module) && !IsEmbedding(adapter, module);
-            var shapes = Shapes(all.Values, isTransposed);
+            var shapes = Shapes(all, isTransposed);
             adapter.CheckAgainst(shapes);
             if (adapter.LoraModules.FirstOrDefault(module => IsEmbedding(adapter, module) && head?.Follows(module + ".weight") == true) is { } module)
                 throw new UserErrorException($"{folder}: {module} is also the output head of the base (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
             if (adapter.Bool("use_dora") == true) CheckMagnitudes(adapter, shapes);
-            return new LoraWeights(adapter, isTransposed, head is null ? null : new LoraExtras(adapter, all, head));
+            return new LoraWeights(adapter, named, isTransposed, head is null ? null : new LoraExtras(adapter, all, head));
         }
         catch
         {
@@ -85,9 +87,13 @@ internal sealed class LoraWeights : IDisposable
         return adapter.Text("bias") is null or "none" or "all" or "lora_only" ? null : adapter.Wrong("bias", "none, all or lora_only");
     }
 
+    // GPT-NeoX's head is the module lm_head in transformers 5 and embed_out.weight in files; older adapters have the files' name.
+    private static Func<string, string> Naming(AdapterFolder adapter, string modelType) =>
+        modelType == "gpt_neox" && adapter.Names.Any(name => name.StartsWith(Prefix + "lm_head.", StringComparison.Ordinal)) ? name => name == "embed_out.weight" ? TensorNames.Head : name : name => name;
+
     // (out, in), by the module's name.
-    private static Dictionary<string, long[]> Shapes(IEnumerable<StoredTensor> weights, Func<string, bool> isTransposed) => weights.Where(tensor => tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
-        .Select(tensor => (Module: tensor.Name[..^".weight".Length], tensor.Shape))
+    private static Dictionary<string, long[]> Shapes(IReadOnlyDictionary<string, StoredTensor> weights, Func<string, bool> isTransposed) => weights.Where(tensor => tensor.Key.EndsWith(".weight", StringComparison.Ordinal))
+        .Select(tensor => (Module: tensor.Key[..^".weight".Length], tensor.Value.Shape))
         .ToDictionary(weight => weight.Module, weight => isTransposed(weight.Module) ? [.. weight.Shape.Reverse()] : weight.Shape.ToArray());
 
     // Each pair of DoRA has the lengths that its rows are to have.
@@ -105,6 +111,7 @@ internal sealed class LoraWeights : IDisposable
     public Tensor Apply(string name, Tensor weight, torch.ScalarType type)
     {
         using var scope = torch.NewDisposeScope();
+        name = named(name);
         var changed = extras?.Whole(name, type);
         if (name.EndsWith(".weight", StringComparison.Ordinal) && name[..^".weight".Length] is var module && modules.Contains(module))
         {

@@ -131,6 +131,24 @@ public class LoaderTests
         }
     }
 
+    // OPT's files: RoBERTa's vocabulary under GPT-2's class. Ids by transformers 5.23; without a configuration no token is put before a text.
+    [TestCase("\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true", new[] { 2, 7, 6, 2, 8, 9, 10 }, new[] { 2, 4, 2, 5 })]
+    [TestCase("\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": false", new[] { 7, 6, 2, 8, 9, 10 }, new[] { 4, 5 })]
+    [TestCase("\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true, \"add_eos_token\": true", new[] { 2, 7, 6, 2, 8, 9, 10, 2 }, new[] { 2, 4, 2, 2, 5, 2 })]
+    [TestCase("\"add_bos_token\": true", new[] { 2, 7, 6, 2, 8, 9, 10 }, new[] { 2, 4, 2, 5 })]
+    [TestCase(null, new[] { 7, 6, 2, 8, 9, 10 }, new[] { 4, 5 })]
+    public void Opts_begin_token_stands_before_a_text(string? config, int[] ids, int[] pair)
+    {
+        using var folder = Folder(
+            ("vocab.json", """{"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "\u0120": 6, "ab": 7, "<": 8, "m": 9, ">": 10, "<mask>": 11}"""), ("merges.txt", "#version: 0.2\na b\n"),
+            ("special_tokens_map.json", """{"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}"""), ("config.json", """{"model_type": "opt"}"""));
+        if (config is not null) File.WriteAllText(Path.Combine(folder.Path, "tokenizer_config.json"), $"{{{config}}}");
+        var tokenizer = TokenizerLoader.Load(folder.Path);
+        Assert.That(tokenizer.EncodeToIds("ab </s><m>"), Is.EqualTo(ids));
+        Assert.That(((ITokenizerDetails)tokenizer).Encode("a", "b").Ids, Is.EqualTo(pair));
+        Assert.That((tokenizer.SpecialTokens.Bos, tokenizer.SpecialTokens.Eos, tokenizer.SpecialTokens.Pad), Is.EqualTo((2, 2, 1)));
+    }
+
     private static TemporaryFolder Folder(params (string Name, string Content)[] files)
     {
         var folder = new TemporaryFolder();
