@@ -183,7 +183,8 @@ public sealed class DecoderModel
             var rows = torch.where(numbers.lt(0), torch.arange(x.size(0), device: x.device), numbers + x.size(0));
             x = torch.cat([x, Fronts.Embeddings(Spec, mode)!.to(x.dtype)]).index_select(0, rows);
         }
-        return Spec.Names.Positions is { } positions ? x + Embedding(positions, pack.Positions, null, pack, mode) : x;
+        if (Spec.Names.Positions is { } positions) x += Embedding(positions, pack.Positions, null, pack, mode);
+        return Spec.InputScale is { } factor ? x * factor : x;
     }
 
     private Tensor Embedding(string module, Tensor rows, long? padding, Pack pack, ForwardMode mode)
