@@ -75,6 +75,9 @@ public sealed record DecoderSpec
     /// <summary>Factor of the embeddings, rounded to the model's dtype; null = 1.</summary>
     public double? EmbeddingScale { get; init; }
 
+    /// <summary>Factor of all that enters the first block, an adapter's virtual tokens included; null = 1.</summary>
+    public double? InputScale { get; init; }
+
     /// <summary>Factor of what attention and the feed-forward part add to the stream; null = 1.</summary>
     public double? ResidualScale { get; init; }
 

@@ -186,8 +186,8 @@ public sealed partial class DecoderModel
             x = torch.cat([x, Fronts.Embeddings(Spec, mode)!.to(x.dtype)]).index_select(0, rows);
         }
         if (embeddingOutput is not null) x = Linear(x, embeddingOutput, pack, mode);
-        if (Spec.Names.Positions is not { } positions) return x;
-        return x + Embedding(positions, Spec.PositionOffset == 0 ? pack.Positions : pack.Positions + Spec.PositionOffset, null, pack, mode);
+        if (Spec.Names.Positions is { } positions) x += Embedding(positions, Spec.PositionOffset == 0 ? pack.Positions : pack.Positions + Spec.PositionOffset, null, pack, mode);
+        return Spec.InputScale is { } factor ? x * factor : x;
     }
 
     private Tensor Embedding(string module, Tensor rows, long? padding, Pack pack, ForwardMode mode)

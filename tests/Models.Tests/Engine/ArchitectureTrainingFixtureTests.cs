@@ -1,5 +1,5 @@
 // Families that the larger reference set does not have, on tiny models made with transformers: bfloat16, greedy tokens, gradients of
-// every weight and of LoRA's matrices. They run everywhere.
+// every weight and of LoRA's matrices, virtual tokens. They run everywhere.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
@@ -98,10 +98,22 @@ public sealed class ArchitectureTrainingFixtureTests : ScopedTest
         }
     }
 
+    [TestCaseSource(nameof(Folders))]
+    public void Virtual_tokens(string name)
+    {
+        using var golden = GoldenFolder.Expected(Folder(name));
+        var model = ModelFolder.Load(Folder(name), device: TestDevice.Here);
+        var mode = new ForwardMode { Deltas = new Dictionary<string, Delta> { [model.Spec.Names.Embedding] = new VirtualTokens(golden.Tensor("virtual").to(TestDevice.Here)) } };
+        var (with, without) = (Tiny.Answers(model, Groups(golden), mode: mode).Sum(answers => answers.Sum()), Tiny.Answers(model, Groups(golden)).Sum(answers => answers.Sum()));
+        Assert.That(with, Is.EqualTo(golden.Tensor("virtual.log_probs").item<float>()).Within(Tolerance));
+        Assert.That(with, Is.Not.EqualTo(without).Within(100 * Tolerance));
+    }
+
+    private static List<CompletionGroup> Groups(SafetensorsFile golden) => [.. Rows(golden).Select(row => new CompletionGroup(row[..Prompt], [Completion.Of(row[Prompt..])]))];
+
     private static void Backward(DecoderModel model, ForwardMode mode, SafetensorsFile golden, long packRows, bool recompute)
     {
-        List<CompletionGroup> groups = [.. Rows(golden).Select(row => new CompletionGroup(row[..Prompt], [Completion.Of(row[Prompt..])]))];
-        using var pass = new LogProbEngine(model, packRows, chunkRows: 7).Pass(groups, mode, new PassNeeds { Recompute = recompute });
+        using var pass = new LogProbEngine(model, packRows, chunkRows: 7).Pass(Groups(golden), mode, new PassNeeds { Recompute = recompute });
         pass.LogProbs.sum().backward();
         pass.Backward();
     }

@@ -17,7 +17,6 @@ internal sealed class Gemma3TextArchitecture : IModelArchitecture
         NewModelOptions.ScoreDivisor,
         new("sliding_window", "integer", "4096", "[1,)", "Tokens that one sees in a layer with a window, itself included."),
         new("sliding_window_pattern", "integer", "6", "[1,)", "The last of so many layers sees all."),
-        new("final_logit_softcapping", "number", null, "(0,)", "Cap of the logits; none where it is not given."),
     ];
 
     public DecoderSpec Describe(ArchitectureConfig config)

@@ -1,4 +1,4 @@
-// Granite 3: LLaMA with factors of the embeddings, of the scores, of what each part adds, and of the logits. Source: Granite Team 2024.
+// Granite 3: LLaMA with factors of what enters the first block, of the scores, of what each part adds, and of the logits. Source: Granite Team 2024.
 
 using PeftAlign.Abstractions;
 
@@ -31,7 +31,7 @@ internal sealed class GraniteArchitecture : IModelArchitecture
         return spec with
         {
             Block = spec.Block.WithBiases(config),
-            EmbeddingScale = Factor("embedding_multiplier"),
+            InputScale = Factor("embedding_multiplier"),
             ScoreScale = Factor("attention_multiplier") ?? 1,
             ResidualScale = Factor("residual_multiplier"),
             LogitDivisor = Factor("logits_scaling"),
