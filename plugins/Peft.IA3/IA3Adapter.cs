@@ -37,20 +37,16 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
 
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
     {
-        var (targets, feedForward) = options.Targets.Count == 0 ? UsualOf(model) : (options.Targets, options.FeedforwardModules);
-        if (options.FeedforwardModules.Count > 0) feedForward = options.FeedforwardModules;
-        choice = new Choice(new ModuleTargets(targets) { Exclude = options.ExcludeModules, Saved = options.ModulesToSave }, feedForward);
+        var targets = new ModuleTargets(options.Targets.Count == 0 ? UsualOf(model).Targets : options.Targets) { Exclude = options.ExcludeModules, Saved = options.ModulesToSave };
+        choice = new Choice(targets, options.FeedforwardModules ?? UsualOf(model, targets));
         return choice.Sites(model, (module, width, _) => torch.ones([width], device: module.Device), (module, part) => module.Tensor(part)?.detach().to(torch.float32).clone());
     }
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
     {
         var named = files.Config.Texts("target_modules");
-        var (targets, feedForward) = named.Count == 0 ? UsualOf(model) : (named, []);
-        if (files.Config["feedforward_modules"] is not null) feedForward = files.Config.Texts("feedforward_modules");
-        choice = new Choice(
-            new ModuleTargets(targets) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), IsRead = true, Source = "adapter_config.json, target_modules" },
-            feedForward);
+        var targets = new ModuleTargets(named.Count == 0 ? UsualOf(model).Targets : named) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), IsRead = true, Source = "adapter_config.json, target_modules" };
+        choice = new Choice(targets, files.Config["feedforward_modules"] is null ? UsualOf(model, targets) : files.Config.Texts("feedforward_modules"));
         SavedBase.ThrowIfResized(model, files.Tensors);
         var tensors = new AdapterTensors(files.Tensors);
         var sites = choice.Sites(model,
@@ -79,6 +75,15 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
 
     private static (IReadOnlyList<string> Targets, IReadOnlyList<string> FeedForward) UsualOf(ModelOutline model) =>
         Usual.TryGetValue(model.Architecture, out var usual) ? usual : throw new UserErrorException($"There are no usual targets of ia3 for the architecture {model.Architecture}; name modules in targets and feedforward_modules.");
+
+    // Of PEFT's usual ones those that are among the targets: the others change nothing, and PEFT reads no folder that names them. Where it knows none it
+    // asks for them; here there are none.
+    private static IReadOnlyList<string> UsualOf(ModelOutline model, ModuleTargets targets)
+    {
+        if (!Usual.TryGetValue(model.Architecture, out var usual)) return [];
+        var chosen = targets.Choose(model, ModuleKind.Linear);
+        return [.. usual.FeedForward.Where(name => chosen.Any(m => Choice.Matches(name, m.Name)))];
+    }
 
     private sealed record Choice(ModuleTargets Targets, IReadOnlyList<string> FeedForward)
     {
@@ -118,7 +123,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
 
         private bool IsFeedForward(ModuleOutline module) => FeedForward.Any(name => Matches(name, module.Name));
 
-        private static bool Matches(string name, string module) => ModuleTargets.IsRegex(name) ? ModulePattern.Whole(name, "feedforward_modules")(module) : ModulePattern.IsTarget(module, name);
+        internal static bool Matches(string name, string module) => ModuleTargets.IsRegex(name) ? ModulePattern.Whole(name, "feedforward_modules")(module) : ModulePattern.IsTarget(module, name);
 
         private static JsonArray Texts(IEnumerable<string> texts) => [.. texts.Select(t => (JsonNode)t)];
     }

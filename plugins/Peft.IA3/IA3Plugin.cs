@@ -11,7 +11,7 @@ public sealed class IA3Plugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IPeftAdapter, IA3Options>("ia3", resultVersion: 2, (_, options) => new IA3Adapter(options));
+        registry.Add<IPeftAdapter, IA3Options>("ia3", resultVersion: 3, (_, options) => new IA3Adapter(options));
 }
 
 /// <summary>Options of ia3.</summary>
@@ -22,8 +22,8 @@ public sealed class IA3Options
     [OptionFilled]
     public List<string> Targets { get; set; } = [];
 
-    /// <summary>Of the targets, those whose inputs are scaled instead of their outputs; without targets the architecture's usual ones.</summary>
-    public List<string> FeedforwardModules { get; set; } = [];
+    /// <summary>Of the targets, those whose inputs are scaled instead of their outputs; an empty list is none, left out are the architecture's usual ones.</summary>
+    public List<string>? FeedforwardModules { get; set; }
 
     /// <summary>Modules to leave out, written as targets.</summary>
     public List<string> ExcludeModules { get; set; } = [];

@@ -3,6 +3,7 @@
 using System.IO.Compression;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Data.Files;
 using PeftAlign.Models.Rows;
 using static PeftAlign.Data.Tests.Readers;
 
@@ -80,7 +81,52 @@ public sealed class ReaderTests
     {
         var file = Path.Combine(folder, "rows.json");
         File.WriteAllText(file, """[{"prompt": "\ud800", "response_0": "a", "response_1": "b"}]""");
-        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.json: not valid JSON (an escape \\u stands for half a character)"));
+        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.json, row 1, which begins in line 1: not valid JSON (an escape \\u stands for half a character)"));
+    }
+
+    // Row by row, since a published list may be larger than a text: the first is there before the last is looked at.
+    [TestCase("[{\"n\": 1}, {\"n\": 2},\n{\"n\": }]", 2, "row 3, which begins in line 2: not valid JSON")]
+    [TestCase("[{\"n\": 1}, {\"n\": 2}", 1, "the list has no end")]
+    [TestCase("[{\"n\": 1},]", 1, "row 2, which begins in line 1: not valid JSON")]
+    [TestCase("[,{\"n\": 1}]", 0, "row 1, which begins in line 1: not valid JSON")]
+    [TestCase("[{\"n\": 1}}", 0, "the list ends with '}' in line 1")]
+    [TestCase("[{\"n\": 1}]\n\n[", 1, "'[' in line 3 follows the list's end")]
+    [TestCase("[{\"n\": 1}, 5]", 1, "row 2: not a JSON object")]
+    [TestCase("[{\"n\": 1, \"n\": 2}]", 0, "row 1, which begins in line 1: not valid JSON")]
+    [TestCase("\"[{}]\"", 0, "it is no list")]
+    [TestCase("", 0, "it is no list")]
+    public void A_broken_list_of_rows_is_told_where_it_breaks(string text, int whole, string said)
+    {
+        var file = Path.Combine(folder, "list.json");
+        File.WriteAllText(file, text);
+        var rows = new List<DataRecord>();
+        Assert.That(() => { foreach (var row in RowFiles.Read(file)) rows.Add(row); }, Throws.InstanceOf<UserErrorException>().With.Message.Contains("list.json").And.Message.Contains(said));
+        Assert.That(rows, Has.Count.EqualTo(whole));
+    }
+
+    [Test]
+    public void A_list_of_rows_is_cut_where_its_entries_end()
+    {
+        var random = new Random(3);
+        string[] words = ["a", "]", "}", ",", "\"", "\\", "[{", "\n", "é", "", " x "];
+        JsonNode? Value(int deep) => random.Next(deep > 3 ? 3 : 5) switch
+        {
+            0 => random.Next(-5, 5),
+            1 => string.Concat(Enumerable.Range(0, random.Next(5)).Select(_ => words[random.Next(words.Length)])),
+            2 => null,
+            3 => new JsonArray([.. Enumerable.Range(0, random.Next(3)).Select(_ => Value(deep + 1))]),
+            _ => Row(deep + 1),
+        };
+        JsonObject Row(int deep) => new([.. Enumerable.Range(0, random.Next(4)).Select(k => KeyValuePair.Create($"{words[random.Next(words.Length)]}{k}", Value(deep)))]);
+        for (var trial = 0; trial < 200; trial++)
+        {
+            var list = new JsonArray([.. Enumerable.Range(0, random.Next(6)).Select(_ => Row(0))]);
+            var file = Path.Combine(folder, "list.json");
+            File.WriteAllText(file, list.ToJsonString(new() { WriteIndented = trial % 2 == 0 }));
+            var read = RowFiles.Read(file).ToList();
+            Assert.That(read.Select(row => row.Fields.ToJsonString()), Is.EqualTo(list.Select(row => row!.ToJsonString())));
+            Assert.That(read.Select(row => row.Row), Is.EqualTo(Enumerable.Range(1, list.Count)));
+        }
     }
 
     // The world of the quickstart: who asks for what, and which answer is chosen, by rule.

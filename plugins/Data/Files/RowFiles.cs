@@ -43,9 +43,9 @@ internal static class RowFiles
             foreach (var record in new JsonlReader(new JsonlOptions { Path = path }).Read(null)) yield return record;
             yield break;
         }
-        long row = 0;
-        foreach (var entry in List(path))
-            yield return new DataRecord(entry as JsonObject ?? throw new UserErrorException($"{path}, row {row + 1}: not a JSON object."), Path.GetFileName(path), ++row);
+        using var entries = JsonList.Entries(TextLines.Read(path)).GetEnumerator();
+        for (var row = 1L; Next(path, entries); row++)
+            yield return new DataRecord(Parsed(path, row, entries.Current), Path.GetFileName(path), row);
     }
 
     // By the ending; and some data sets are published as JSON lines under the name .json.
@@ -55,15 +55,27 @@ internal static class RowFiles
         return plain.EndsWith(".json", StringComparison.OrdinalIgnoreCase) && TextLines.Read(path).FirstOrDefault(line => !string.IsNullOrWhiteSpace(line.Text)).Text?.TrimStart() is not ['{', _, ..];
     }
 
-    private static JsonArray List(string path)
+    private static bool Next(string path, IEnumerator<TextLine> entries)
     {
         try
         {
-            return RowJson.Parse(string.Join('\n', TextLines.Read(path).Select(line => line.Text))) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
+            return entries.MoveNext();
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{path}: not valid JSON ({RowJson.Cause(e)}); write one list of objects.", e);
+            throw new UserErrorException($"{path}: a .json file of rows holds one list of objects, and {e.Message}; mend it, or name a file of lines .jsonl.", e);
+        }
+    }
+
+    private static JsonObject Parsed(string path, long row, TextLine entry)
+    {
+        try
+        {
+            return RowJson.Parse(entry.Text) as JsonObject ?? throw new UserErrorException($"{path}, row {row}: not a JSON object.");
+        }
+        catch (JsonException e)
+        {
+            throw new UserErrorException($"{path}, row {row}, which begins in line {entry.Number}: not valid JSON ({RowJson.Cause(e)}); write one list of objects.", e);
         }
     }
 }

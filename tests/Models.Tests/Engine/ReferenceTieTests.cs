@@ -98,6 +98,27 @@ public sealed class ReferenceTieTests : ScopedTest
             }
     }
 
+    // libtorch's GELU rounds a number by its place in the tensor: stored numbers, of other packs, agree but for rounding, those of the same packs to the last bit.
+    [Test]
+    public void With_gelu_the_packs_of_the_batch_have_the_bits([Values(torch.ScalarType.Float32, torch.ScalarType.BFloat16)] torch.ScalarType dtype)
+    {
+        var spec = Tiny.Spec("gpt2", """{"hidden_size":96,"tie_word_embeddings":true}""");
+        var (model, apart) = (Tiny.Model(dtype, spec), Tiny.Model(dtype, spec));
+        var (policy, pairs) = (new ForwardMode { Deltas = Lora(model, zero: true) }, Enumerable.Range(1, 40).Select(Pair).ToList());
+        var stored = new StoredLogProbs();
+        stored.Add(new LogProbEngine(apart), ForwardMode.Plain, [.. pairs.SelectMany(pair => pair)]);
+        foreach (var pair in pairs)
+        {
+            foreach (var of in (DecoderModel[])[model, apart])
+            {
+                using var pass = new LogProbEngine(model).Pass(pair, policy, new PassNeeds { Reference = new(of, ForwardMode.Plain) });
+                Assert.That(pass.LogProbs.detach().equal(pass.Reference!), Is.True);
+            }
+            using var beside = new LogProbEngine(model).Pass(pair, policy, new PassNeeds { Stored = stored });
+            Assert.That(Tiny.Worst(beside.LogProbs, beside.Reference!), Is.LessThan(dtype == torch.float32 ? 1e-5 : 0.1));
+        }
+    }
+
     // What is decoded or scored alone keeps the kernels that read each weight once.
     [Test]
     public void Scores_of_few_rows_keep_their_own_kernels()
