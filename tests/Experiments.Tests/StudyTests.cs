@@ -126,6 +126,39 @@ public sealed class StudyTests
         Assert.That(user.Accuracy("evaluate/mmlu/dare-dpo/base/dpo/s1"), Is.InRange(0, 1));
     }
 
+    // HH-RLHF's four folders, and GPT-Neo's files as they are published: no tokenizer.json, to which control tokens could be added.
+    [Test]
+    public void MEETs_arms_train_on_the_published_folders()
+    {
+        using var user = new Peftalign();
+        foreach (var (subset, k) in ((string[])["harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled"]).Select((subset, k) => (subset, k)))
+        {
+            Directory.CreateDirectory(user.File("data/hh-rlhf/" + subset));
+            Dialogues(user, $"data/hh-rlhf/{subset}/train.jsonl.gz", 2 + k, 10 * k);
+            Dialogues(user, $"data/hh-rlhf/{subset}/test.jsonl.gz", 1, 100 + k);
+        }
+        // What the arm does not need must be there, too.
+        Directory.CreateDirectory(user.File("data/tldr"));
+        Directory.CreateDirectory(user.File("models/reward-model-deberta-v3-large-v2"));
+        user.Write("data/tldr/batch3.json", "");
+        user.Write("models/reward-model-deberta-v3-large-v2/config.json", "{}");
+        File.Copy(Study("meet"), user.File("meet.yaml"));
+        var vocabulary = new JsonObject();
+        foreach (var token in (string[])[.. Enumerable.Range('!', '~' - '!' + 1).Select(c => $"{(char)c}"), "\u0120", "\u010a", "he", "\u0120t", "<|endoftext|>"]) vocabulary[token] = vocabulary.Count;
+        var model = user.File("models/gpt-neo-1.3B");
+        var made = Peftalign.Call("models", "init", "gpt_neo", "--out", model, "--set", $"vocab_size={vocabulary.Count}", "--set", "hidden_size=16", "--set", "num_layers=2", "--set", "num_heads=2", "--set", "max_position_embeddings=256", "--set", "attention_types=[[[\"global\",\"local\"],1]]");
+        Assert.That(made.Code, Is.Zero, made.All);
+        File.WriteAllText(Path.Combine(model, "vocab.json"), vocabulary.ToJsonString());
+        File.WriteAllText(Path.Combine(model, "merges.txt"), "#version: 0.2\nh e\n\u0120 t\n");
+        var outcome = Peftalign.Call("run", user.File("meet.yaml"), "--out", user.Run, "--only", "train/gpt-neo/hh/vanilla/s1", "--set", "models.gpt-neo={ path: models/gpt-neo-1.3B }", "--set", "methods.vanilla.batch_size=7", "--set", "seeds=[1]", "--threads", "1");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var job = user.Job("train/gpt-neo/hh/vanilla/s1");
+        Assert.That((int)Peftalign.Json(Path.Combine(job, "ledger.json"))["rows"]!, Is.EqualTo(2 * (2 + 3 + 4 + 5)), "two answers of each pair of all subsets");
+        Assert.That(File.ReadLines(Path.Combine(job, "metrics.jsonl")).Count(), Is.EqualTo(2), "one epoch");
+        var tokenized = Peftalign.Call("tokenize", "--model", Path.Combine(job, "model"), "--text", "<|good|>the", "--json");
+        Assert.That(JsonNode.Parse(tokenized.Out)!["ids"]!.AsArray().Select(id => (int)id!), Is.EqualTo(new[] { vocabulary.Count, (int)vocabulary["t"]!, (int)vocabulary["he"]! }));
+    }
+
     [TestCase("deep-dive", "D")]
     [TestCase("small-lm", "S")]
     [TestCase("meet", "M")]

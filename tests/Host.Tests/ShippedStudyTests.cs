@@ -1,6 +1,7 @@
 // The shipped studies beside their sets of claims: each claim finds the policies that the study's plan makes, curves end where training
 // ends, and arms that a claim compares differ in what it is about.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Core;
 using PeftAlign.Core.Claims;
 using PeftAlign.Host.Running;
@@ -91,5 +92,21 @@ public sealed class ShippedStudyTests
         Assert.That(asked.Select(job => job.Options), Is.All.Contains("\"chat\":true"));
         var dpo = Planned("deep-dive").Jobs.First(job => job.Kind == "train" && job.Axes["method"] == "dpo-q");
         Assert.That(dpo.Options, Does.Contain("\"truncation\":\"keep_end\"").And.Contain("\"max_length\":512"));
+    }
+
+    // The first rows of the folder are harmless-base's alone, and a post of TL;DR stands in several comparisons.
+    [Test]
+    public void Prompts_of_MEET_are_a_share_of_every_published_file_and_answered_once()
+    {
+        var asked = Planned("meet").Jobs.Where(job => job.Kind == "evaluate").Select(job => JsonNode.Parse(job.Options)!["benchmark"]!["options"]!).ToList();
+        var data = asked.Select(options => options["dataset"]!).DistinctBy(dataset => dataset.ToJsonString()).ToList();
+        Assert.That(data, Has.Count.EqualTo(2));
+        var dialogues = data.Single(dataset => dataset["mixture"] is not null);
+        Assert.That(dialogues["mixture"]!.AsArray().Select(part => ((string)part!["dataset"]!["reader"]!["options"]!["path"]!, part["proportion"] is null)), Is.EquivalentTo(
+            new[] { "harmless-base", "helpful-base", "helpful-online", "helpful-rejection-sampled" }.Select(subset => ($"data/hh-rlhf/{subset}/test.jsonl.gz", true))));
+        Assert.That((bool)data.Single(dataset => dataset["mixture"] is null)["reader"]!["options"]!["one_per_post"]!);
+        Assert.That(data.Select(dataset => (int)dataset["take"]!), Is.All.EqualTo(1000));
+        Assert.That(asked.Select(options => (int?)options["max_new_tokens"]), Is.All.EqualTo(256), "the win rate and the reward are of answers of one length");
+        Assert.That(Planned("meet").Jobs.Where(job => job.Kind == "train" && job.Label.Contains("/hh", StringComparison.Ordinal)).Select(job => job.Options), Is.All.Contains("\"rule\":\"all\"").And.All.Contains("\"take\":160800"));
     }
 }

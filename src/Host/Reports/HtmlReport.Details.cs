@@ -86,8 +86,8 @@ internal sealed partial class HtmlReport
     {
         var trainings = model.Data.Jobs.Where(j => j.Kind == "train").ToList();
         if (trainings.Count == 0) return;
-        Section("Training curves", "Loss over optimiser steps, and how often the chosen answer gets the higher reward where the method has rewards. Thin lines are seeds.");
-        foreach (var (metric, label) in ((string, string)[])[("loss", "loss"), ("rewards/accuracies", "reward accuracy")])
+        Section("Training curves", "Loss over optimiser steps, how often the chosen answer gets the higher reward where the method has rewards, and how many of the answers' tokens are the likeliest of the vocabulary. Thin lines are seeds.");
+        foreach (var (metric, label) in ((string, string)[])[("loss", "loss"), ("rewards/accuracies", "reward accuracy"), ("mean_token_accuracy", "token accuracy")])
             foreach (var method in trainings.GroupBy(j => j.Axis("method")))
             {
                 var series = method.GroupBy(j => j.Policy).SelectMany(policy => Seeds(policy.Key, [.. policy.Select(j => Thin(model.Data.Curve(j, metric))).Where(c => c.Count > 1)])).ToList();
