@@ -10,6 +10,7 @@ namespace PeftAlign;
 internal static partial class AtomicFile
 {
     private const int ReadOnly = 0, CloseOnExec = 0x80000; // of open(2) on Linux, on every processor that .NET knows
+    private const int OtherDevice = 18; // EXDEV
     private const int WorkingDirectory = -100, StatxSize = 256, ModeAt = 28, Pipe = 1, CharacterDevice = 2, BlockDevice = 6, Socket = 12; // of statx(2)
 
     /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there. What a pipe or a device such as /dev/null is
@@ -104,6 +105,21 @@ internal static partial class AtomicFile
         Flush(part);
         Directory.Move(part, folder);
         Flush(Path.GetDirectoryName(Path.GetFullPath(folder))!);
+    }
+
+    /// <summary>Gives a folder another name beside it. False where the file system renames no folder of a lower layer, as a container's does not with those of
+    /// its image (overlayfs without redirect_dir).</summary>
+    public static bool TryRename(string folder, string name)
+    {
+        try
+        {
+            Directory.Move(folder, name);
+            return true;
+        }
+        catch (IOException e) when (e.HResult == OtherDevice)
+        {
+            return false;
+        }
     }
 
     // Of a folder its list of names; .NET itself opens none.

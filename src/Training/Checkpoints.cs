@@ -86,7 +86,12 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
     {
         var aside = Of(step) + Damaged;
         if (Directory.Exists(aside)) Directory.Delete(aside, recursive: true);
-        Directory.Move(Of(step), aside);
+        if (!AtomicFile.TryRename(Of(step), aside))
+        {
+            Directory.CreateDirectory(aside);
+            foreach (var file in Directory.GetFiles(Of(step))) AtomicFile.Copy(file, Path.Combine(aside, Path.GetFileName(file)));
+            Delete(step);
+        }
         warn?.Invoke($"the checkpoint of step {step} is damaged ({fault} cannot be read); it is called {aside} now, and the training goes on from that of step {before}");
     }
 
@@ -203,23 +208,33 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
     private void Prune()
     {
         if (!Directory.Exists(folder)) return;
-        foreach (var partial in Directory.GetDirectories(folder, "*" + Unfinished)) Directory.Delete(partial, recursive: true);
+        foreach (var partial in Directory.GetDirectories(folder).Where(path => path.EndsWith(Unfinished, StringComparison.Ordinal) || IsMarked(path))) Directory.Delete(partial, recursive: true);
         foreach (var old in Steps().Where(step => !lasting.Contains(step)).SkipLast(keep)) Delete(old);
     }
 
     private void Delete(int step)
     {
         var path = Of(step);
-        Directory.Move(path, path + Unfinished); // a folder under its own name is always whole
-        Directory.Delete(path + Unfinished, recursive: true);
+        // A folder under its own name is always whole, unless it says that it is not.
+        if (AtomicFile.TryRename(path, path + Unfinished))
+        {
+            Directory.Delete(path + Unfinished, recursive: true);
+            return;
+        }
+        var mark = Path.Combine(path, Unfinished);
+        File.WriteAllText(mark, "");
+        foreach (var file in Directory.GetFiles(path).Where(file => file != mark)) File.Delete(file);
+        Directory.Delete(path, recursive: true);
     }
 
     private string Of(int step) => Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
 
+    private static bool IsMarked(string path) => File.Exists(Path.Combine(path, Unfinished));
+
     private List<int> Steps()
     {
         if (!Directory.Exists(folder)) return [];
-        return Directory.GetDirectories(folder).Select(d => int.TryParse(Path.GetFileName(d), NumberStyles.None, CultureInfo.InvariantCulture, out var step) ? step : -1)
+        return Directory.GetDirectories(folder).Where(path => !IsMarked(path)).Select(d => int.TryParse(Path.GetFileName(d), NumberStyles.None, CultureInfo.InvariantCulture, out var step) ? step : -1)
             .Where(step => step > 0).Order().ToList();
     }
 }

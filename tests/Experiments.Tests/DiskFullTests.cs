@@ -30,6 +30,7 @@ public sealed class DiskFullTests
             Assert.That(full.Code, Is.EqualTo(1), full.All);
             Assert.That(full.Err, Does.Contain("No space left").And.Contain("Make room on the disk").And.Contain("failed: train/").And.Contain("what is done stays done; to continue: peftalign run "));
             Assert.That(full.Err, Does.Not.Contain("   at "), "no stack trace");
+            Assert.That(Directory.GetFileSystemEntries(user.Run, "*.part*", SearchOption.AllDirectories), Is.Empty, "half a checkpoint takes room and serves nobody");
             foreach (var file in Directory.GetFiles(user.Run, "*.json", SearchOption.AllDirectories)) Assert.That(() => JsonNode.Parse(File.ReadAllText(file)), Throws.Nothing, file);
             Assert.That(Mount("-o", "remount,size=64m", user.Run), Is.Zero);
             user.Finish(manifest);

@@ -86,8 +86,7 @@ internal sealed record RunFolder(string Path)
         foreach (var path in Directory.GetDirectories(folder))
         {
             var partial = $"{path}.partial-{Environment.ProcessId}";
-            Directory.Move(path, partial);
-            Directory.Delete(partial, recursive: true);
+            Directory.Delete(AtomicFile.TryRename(path, partial) ? partial : path, recursive: true);
         }
     }
 }
