@@ -1,7 +1,8 @@
 // peftalign::decode_blocks: all blocks of a decoder for one new token of each sequence, in one call. A block is query, key and value
 // products, cached attention, output product, gated products (SwiGLU), output product, with a residual around each half. RMS norms stand
-// where it has them: before and behind each half, over query and key heads or all queries and all keys of a row. Results are rounded to the dtype where the operators one by
-// one would round. Sums are fp32; a row does not depend on the rows beside it or on the number of threads. No gradients.
+// where it has them: before and behind each half, over query and key heads or all queries and all keys of a row. Results are rounded to
+// the dtype where the operators one by one would round. Sums are fp32; a row does not depend on the rows beside it or on the number of
+// threads. No gradients.
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
