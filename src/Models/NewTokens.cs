@@ -107,7 +107,7 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
     }
 
     // tokenizer.json, or what it says where the folder has the two files of which it is made.
-    private static JsonObject? TokenizerOf(string folder) => File.Exists(Path.Combine(folder, TokenizerFile)) ? Read(folder, TokenizerFile) : Gpt2Files.Find(folder)?.ToJson(TokenizerConfig.Read(folder));
+    private static JsonObject? TokenizerOf(string folder) => File.Exists(Path.Combine(folder, TokenizerFile)) ? Read(folder, TokenizerFile) : TokenizerLoader.Gpt2Of(folder)?.ToJson(TokenizerConfig.Read(folder));
 
     // The two files' class knows which token ends a text; beside a tokenizer.json the configuration says it.
     private static void WriteRoles(string folder)

@@ -14,6 +14,7 @@ internal static class Drawings
     private static Measured Mean(IReadOnlyList<Measured> drawn)
     {
         var first = drawn[0];
+        var items = ByItem([.. drawn.Select(m => m.Observation.Items)]);
         return first with
         {
             Observation = new Observation
@@ -22,10 +23,10 @@ internal static class Drawings
                 Metric = first.Observation.Metric,
                 IsFirst = first.Observation.IsFirst,
                 Value = drawn.Average(m => m.Observation.Value),
-                Items = [.. ByItem([.. drawn.Select(m => m.Observation.Items)])],
+                Items = items,
                 HigherIsBetter = first.Observation.HigherIsBetter,
             },
-            Scores = ByItem([.. drawn.Select(m => m.Scores)]),
+            Scores = items,
             // Of a mean over the same items no larger than the mean of the errors.
             StandardError = drawn.All(m => m.StandardError is not null) ? drawn.Average(m => m.StandardError!.Value) : null,
             Count = drawn.Min(m => m.Count),
@@ -34,7 +35,7 @@ internal static class Drawings
         };
     }
 
-    // Each item's mean; none where drawings have other items (a judge gave no verdict on one).
-    private static IReadOnlyList<double> ByItem(IReadOnlyList<IReadOnlyList<double>> scores) =>
-        scores.All(own => own.Count == scores[0].Count) ? [.. Enumerable.Range(0, scores[0].Count).Select(k => scores.Average(own => own[k]))] : [];
+    // Each item's mean; none where a drawing lacks one (a judge gave no verdict on it).
+    private static double[] ByItem(IReadOnlyList<double[]> scores) =>
+        scores.All(own => own.Length == scores[0].Length) ? [.. Enumerable.Range(0, scores[0].Length).Select(k => scores.Average(own => own[k]))] : [];
 }

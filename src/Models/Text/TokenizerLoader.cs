@@ -46,12 +46,16 @@ public static class TokenizerLoader
             var model = Path.Combine(folder, name);
             if (File.Exists(model)) return new PipelineTokenizer(ReadSentencePiece(model, config));
         }
-        if (Gpt2Files.Find(folder) is { } files)
+        if (Gpt2Of(folder) is { } files)
             return new PipelineTokenizer(Gpt2Files.Framed(config.Apply(files.Read(config, TokenizerClass.Name(config, folder))), config));
         throw new TokenizerException(
             $"{folder}: no tokenizer there; looked for tokenizer.json, {string.Join(", ", SentencePieceNames[..4])}, "
             + "and vocab.json or encoder.json with merges.txt or vocab.bpe");
     }
+
+    /// <summary>GPT-2's or RoBERTa's files where a folder's tokenizer is made of them; null where another file comes before them.</summary>
+    internal static Gpt2Files? Gpt2Of(string folder) =>
+        SentencePieceNames.Prepend("tokenizer.json").Any(name => File.Exists(Path.Combine(folder, name))) ? null : Gpt2Files.Find(folder);
 
     private static TokenizerParts ReadFile(string path)
     {
