@@ -218,6 +218,24 @@ public class PullTests
         Assert.That(Directory.EnumerateFileSystemEntries(home), Is.Empty);
     }
 
+    [Test]
+    public void ACacheThatCannotBeWrittenIsTheUsersToChange()
+    {
+        File.WriteAllText(Path.Combine(home, "hub"), "no folder");
+        Assert.That(() => Pull(), Throws.InstanceOf<UserError>().With.Message.Contains(Path.Combine(home, "hub")).And.Message.Contains("set HF_HOME to another folder"));
+    }
+
+    // One that many share may be read-only.
+    [Test]
+    public void ACacheThatHasAllIsNotWritten()
+    {
+        Pull();
+        string[] folders = [Path.Combine(home, "hub"), .. Directory.GetDirectories(Path.Combine(home, "hub"), "*", SearchOption.AllDirectories)];
+        foreach (var folder in folders) Directory.SetLastWriteTimeUtc(folder, DateTime.UnixEpoch);
+        Assert.That(Pull().FetchedBytes, Is.Zero);
+        Assert.That(folders.Where(folder => Directory.GetLastWriteTimeUtc(folder) != DateTime.UnixEpoch), Is.Empty);
+    }
+
     // A program that runs is opened for writing by nobody: like a disk that is read-only, that does not pass by waiting.
     [Test]
     public void OnlyAnotherPullIsWaitedFor()
