@@ -71,6 +71,14 @@ public class FillTests
 
     // A fault inside is none of the place's, and a full disk none of the user's.
     [Test]
+    public void AnEmptyFolderIsFree()
+    {
+        Assert.That(() => NewFolder.ThrowIfTaken(root), Throws.Nothing);
+        File.WriteAllText(Path.Combine(root, "a"), "");
+        Assert.That(() => NewFolder.ThrowIfTaken(root), Throws.InstanceOf<UserError>().With.Message.Contains("is there and not empty"));
+    }
+
+    [Test]
     public void OnlyThePlaceIsTheUsers()
     {
         Assert.Throws<IOException>(() => NewFolder.Fill(Path.Combine(root, "x"), _ => throw new IOException("inside")));
