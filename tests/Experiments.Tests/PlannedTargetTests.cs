@@ -44,6 +44,20 @@ public sealed class PlannedTargetTests
         }
     }
 
+    // Jobs of one model and one adapter are looked at once, those of another adapter, or of a method with a score head, apart.
+    [Test]
+    public void Each_adapter_is_looked_at_for_each_model()
+    {
+        using var user = new Peftalign();
+        var manifest = Manifest(user, "{ type: lora, targets: [q_proj], modules_to_save: [score] }, good: { type: lora, targets: [q_proj] }", "reward");
+        File.WriteAllText(manifest, File.ReadAllText(manifest).Replace("seeds: [1]", "seeds: [1, 2]", StringComparison.Ordinal)
+            .Replace("methods:\n", "methods:\n  first: { type: dpo, max_steps: 1, batch_size: 2, adapter: good }\n  last: { type: dpo, max_steps: 1, batch_size: 2, adapter: own }\n", StringComparison.Ordinal)
+            .Replace("methods: tune", "methods: [first, tune, last]", StringComparison.Ordinal));
+        var told = Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run");
+        Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
+        Assert.That(told.Err, Does.StartWith("peftalign: train/ready/rows/last/s1 and 1 job more: modules_to_save: 'score' matches no module").And.EndWith("\n1 fault(s); nothing was started.\n"));
+    }
+
     [TestCase("{ type: lora, targets: [q_proj, mlp.down_proj, embed_tokens], exclude_modules: [model.layers.0.self_attn.q_proj], layers_to_transform: [1], modules_to_save: [norm] }", "sft")]
     [TestCase("{ type: lora, targets: '.*(q|v)_proj' }", "sft")]
     [TestCase("{ type: lora }", "sft")]

@@ -69,7 +69,6 @@ public class FillTests
         Assert.That(Entries(), Is.EqualTo((string[])["file.txt"]));
     }
 
-    // A fault inside is none of the place's, and a full disk none of the user's.
     [Test]
     public void AnEmptyFolderIsFree()
     {
@@ -78,6 +77,7 @@ public class FillTests
         Assert.That(() => NewFolder.ThrowIfTaken(root), Throws.InstanceOf<UserError>().With.Message.Contains("is there and not empty"));
     }
 
+    // A fault inside is none of the place's, and a full disk none of the user's.
     [Test]
     public void OnlyThePlaceIsTheUsers()
     {

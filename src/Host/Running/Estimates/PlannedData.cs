@@ -14,6 +14,14 @@ internal static class PlannedData
         ThrowIfUnreadable(planned, new Shapes(planned, onGpu: false), job => job.Plugins.All(id => !planned.Plugins.TryGetValue(id, out var plugin) || plugin.Origin == PluginOrigin.Product));
 
     /// <summary>The same for jobs of the caller's choice, with shapes that may be known already.</summary>
-    internal static void ThrowIfUnreadable(Planned planned, Shapes shapes, Func<PlanJob, bool> isRead) =>
-        PlanFaults.ThrowIfAny(planned.Plan, job => planned.Run.IsSettled(job) || !isRead(job) ? null : PlannedTargets.Fault(planned, job, shapes) ?? shapes.Unreadable(Shapes.Options(job)));
+    internal static void ThrowIfUnreadable(Planned planned, Shapes shapes, Func<PlanJob, bool> isRead)
+    {
+        var targets = new PlannedTargets(planned, shapes);
+        PlanFaults.ThrowIfAny(planned.Plan, job =>
+        {
+            if (planned.Run.IsSettled(job) || !isRead(job)) return null;
+            var spec = Shapes.Options(job);
+            return targets.Fault(job, spec) ?? shapes.Unreadable(spec);
+        });
+    }
 }
