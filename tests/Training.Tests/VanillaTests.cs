@@ -52,7 +52,9 @@ public sealed class VanillaTests : TrainingTest
     // As the older GPT models are published: vocab.json and merges.txt, no tokenizer.json.
     [TestCase(null)]
     [TestCase("""{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": false, "eos_token": {"__type": "AddedToken", "content": "<|endoftext|>"}}""")]
-    public void Two_files_of_GPT_2_become_one_that_has_the_tokens(string? config)
+    [TestCase("""{"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true}""", 1)]
+    [TestCase("""{"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true, "add_eos_token": true}""", 1)]
+    public void Two_files_of_GPT_2_become_one_that_has_the_tokens(string? config, int begins = 0)
     {
         var folder = Path.Combine(Folder, "model");
         Directory.CreateDirectory(folder);
@@ -69,7 +71,9 @@ public sealed class VanillaTests : TrainingTest
         {
             Assert.That(with.EncodeToIds(text), Is.EqualTo(before.EncodeToIds(text)), text);
             Assert.That(with.Decode(with.EncodeToIds(text)), Is.EqualTo(before.Decode(before.EncodeToIds(text))), text);
-            Assert.That(with.EncodeToIds("<|bad|>" + text), Is.EqualTo((int[])[end + 2, .. before.EncodeToIds(text)]), text);
+            Assert.That(with.EncodeToIds(text).TakeWhile(id => id == end).Count(), Is.EqualTo(begins), text);
+            Assert.That(with.EncodeToIds("<|bad|>" + text, addSpecialTokens: false), Is.EqualTo((int[])[end + 2, .. before.EncodeToIds(text, addSpecialTokens: false)]), text);
+            Assert.That(with.EncodeToIds("<|bad|>" + text), Is.EqualTo((int[])[.. before.EncodeToIds(text).Take(begins), end + 2, .. before.EncodeToIds(text).Skip(begins)]), text);
         }
         Assert.That((with.SpecialTokens.Bos, with.SpecialTokens.Eos), Is.EqualTo((before.SpecialTokens.Bos, before.SpecialTokens.Eos)));
         Assert.That(with.SpecialTokens.Eos, Is.EqualTo(end));

@@ -102,7 +102,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
             ["added_tokens"] = new JsonArray([.. entries.Where(entry => entry.Key == End).Select(entry => Special(entry.Value, End))]),
             ["normalizer"] = null,
             ["pre_tokenizer"] = ByteLevel(true),
-            ["post_processor"] = ByteLevel(false),
+            ["post_processor"] = Frame(config, entries) ?? ByteLevel(false),
             ["decoder"] = ByteLevel(true),
             ["model"] = new JsonObject
             {
@@ -117,6 +117,25 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
             },
         };
     }
+
+    // What Framed reads from the configuration: beside a tokenizer.json that would say nothing.
+    private static JsonObject? Frame(TokenizerConfig config, IReadOnlyList<KeyValuePair<string, int>> entries)
+    {
+        var (begin, end) = (config.AddBos == true ? config.Roles.Bos ?? End : null, config.AddEos == true ? config.Roles.Eos ?? End : null);
+        var ids = entries.Where(entry => entry.Key == begin || entry.Key == end).ToDictionary();
+        if (ids.Count == 0) return null;
+        IEnumerable<JsonNode> Token(string? token, int type) => token is not null && ids.ContainsKey(token) ? [Part("SpecialToken", token, type)] : [];
+        JsonNode[] Text(string text, int type) => [.. Token(begin, type), Part("Sequence", text, type), .. Token(end, type)];
+        return new JsonObject
+        {
+            ["type"] = "TemplateProcessing",
+            ["single"] = new JsonArray(Text("A", 0)),
+            ["pair"] = new JsonArray([.. Text("A", 0), .. Text("B", 1)]),
+            ["special_tokens"] = new JsonObject(ids.Select(t => KeyValuePair.Create<string, JsonNode?>(t.Key, new JsonObject { ["id"] = t.Key, ["ids"] = new JsonArray(t.Value), ["tokens"] = new JsonArray(t.Key) }))),
+        };
+    }
+
+    private static JsonObject Part(string kind, string id, int type) => new() { [kind] = new JsonObject { ["id"] = id, ["type_id"] = type } };
 
     /// <summary>A token with a role, as added_tokens lists it.</summary>
     public static JsonObject Special(int id, string content) => new()
