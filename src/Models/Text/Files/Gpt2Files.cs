@@ -50,7 +50,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         var merges = ReadMerges();
         if (Dict is not null) entries = RobertaVocabulary(entries);
         var vocabulary = Guard(Vocabulary, () => new Vocabulary([.. entries]));
-        var isRoberta = Dict is not null || (className != "GPT2Tokenizer" && IsRoberta(name => vocabulary.Id(name) >= 0));
+        var isRoberta = IsRoberta(className, name => vocabulary.Id(name) >= 0);
         var model = Guard(Merges, () => new BpeModel(vocabulary, ModelJson.Merges(vocabulary, merges), new BpeOptions
         {
             UnknownId = isRoberta ? null : vocabulary.Id(End) is var id and >= 0 ? id : null,
@@ -88,11 +88,13 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         parts.AddedTokens.FirstOrDefault(added => added.Content == token)?.Id ?? parts.Model.Vocabulary.Id(token);
 
     /// <summary>GPT-2's tokenizer as tokenizer.json, for what needs that file; null where the files are RoBERTa's.</summary>
-    public JsonObject? ToJson(TokenizerConfig config)
+    /// <param name="config">What lies beside them.</param>
+    /// <param name="className">As for reading: OPT's vocabulary is RoBERTa's, its tokenizer GPT-2's.</param>
+    public JsonObject? ToJson(TokenizerConfig config, string className)
     {
         var (entries, merges) = (ReadVocabulary(), ReadMerges());
         var names = entries.Select(entry => entry.Key).ToHashSet();
-        if (IsRoberta(names.Contains)) return null;
+        if (IsRoberta(className, names.Contains)) return null;
         JsonObject ByteLevel(bool trim) => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = config.AddPrefixSpace ?? false, ["trim_offsets"] = trim, ["use_regex"] = true };
         return new JsonObject
         {
@@ -149,7 +151,8 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         ["special"] = true,
     };
 
-    private bool IsRoberta(Func<string, bool> has) => Dict is not null || ((string[])["<s>", "</s>", "<mask>"]).All(has);
+    private bool IsRoberta(string className, Func<string, bool> has) =>
+        Dict is not null || (className != "GPT2Tokenizer" && ((string[])["<s>", "</s>", "<mask>"]).All(has));
 
     private static IEnumerable<AddedToken> Specials(Vocabulary vocabulary, bool isRoberta)
     {
