@@ -23,14 +23,14 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Which ids the tokens get over a folder's tokenizer.</summary>
-    /// <param name="folder">A model's folder with tokenizer.json, or with GPT-2's two files.</param>
+    /// <param name="folder">A model's folder with tokenizer.json, or with the two files of GPT-2's class.</param>
     /// <param name="tokens">Their texts.</param>
     /// <param name="vocabulary">Entries that the model has.</param>
     /// <exception cref="UserErrorException">The folder has no tokenizer.json, or one that lacks tokens of the configuration.</exception>
     public static NewTokens Of(string folder, IReadOnlyList<string> tokens, long vocabulary)
     {
         if (TokenizerOf(folder) is not { } tokenizer)
-            throw new UserErrorException($"{folder}: the method adds the tokens {string.Join(", ", tokens)} to the tokenizer, which needs {TokenizerFile}, or GPT-2's vocab.json with merges.txt; save the tokenizer with transformers (save_pretrained of a fast tokenizer) and train from that folder.");
+            throw new UserErrorException($"{folder}: the method adds the tokens {string.Join(", ", tokens)} to the tokenizer, which needs {TokenizerFile}, or vocab.json with merges.txt of GPT-2's class (not RoBERTa's); save the tokenizer with transformers (save_pretrained of a fast tokenizer) and train from that folder.");
         var known = (ITokenizerDetails)TokenizerLoader.Load(folder);
         var (next, ids) = (Largest(tokenizer) + 1, new List<(string, int)>());
         if (known is ITokenizer { VocabularySize: var size } && size > next) // their ids would go to the new tokens
@@ -95,7 +95,7 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
         foreach (var (text, id) in Ids.Where(t => added.All(a => (string?)a!["content"] != t.Text))) added.Add(Gpt2Files.Special(id, text));
         if (json["added_tokens"] is null) json["added_tokens"] = added;
         Write(folder, TokenizerFile, json);
-        if (isNew) WriteRoles(folder);
+        if (isNew) WriteRoles(folder, json);
         if (!File.Exists(Path.Combine(folder, ConfigFile)) || Read(folder, ConfigFile) is not { } config || config["added_tokens_decoder"] is not JsonObject decoder) return;
         foreach (var (text, id) in Ids)
         {
@@ -107,14 +107,20 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
     }
 
     // tokenizer.json, or what it says where the folder has the two files of which it is made.
-    private static JsonObject? TokenizerOf(string folder) => File.Exists(Path.Combine(folder, TokenizerFile)) ? Read(folder, TokenizerFile) : TokenizerLoader.Gpt2Of(folder)?.ToJson(TokenizerConfig.Read(folder));
+    private static JsonObject? TokenizerOf(string folder)
+    {
+        if (File.Exists(Path.Combine(folder, TokenizerFile))) return Read(folder, TokenizerFile);
+        var config = TokenizerConfig.Read(folder);
+        return TokenizerLoader.Gpt2Of(folder)?.ToJson(config, TokenizerClass.Name(config, folder));
+    }
 
     // The two files' class knows which token ends a text; beside a tokenizer.json the configuration says it.
-    private static void WriteRoles(string folder)
+    private static void WriteRoles(string folder, JsonObject tokenizer)
     {
         var config = File.Exists(Path.Combine(folder, ConfigFile)) ? Read(folder, ConfigFile) : new JsonObject { ["tokenizer_class"] = "GPT2Tokenizer" };
-        foreach (var role in (string[])["bos_token", "eos_token", "unk_token"])
-            if (config[role] is null) config[role] = Gpt2Files.End;
+        if (tokenizer["model"]!["vocab"]![Gpt2Files.End] is not null)
+            foreach (var role in (string[])["bos_token", "eos_token", "unk_token"])
+                if (config[role] is null) config[role] = Gpt2Files.End;
         Write(folder, ConfigFile, config);
     }
 

@@ -3,6 +3,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core.Statistics;
+using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
 
@@ -32,7 +33,7 @@ public sealed class ReportDrawingTests
         if (value is not { } number) return;
         var row = new JsonObject { ["chrf,none"] = number };
         if (error > 0) row["chrf_stderr,none"] = error;
-        RunFolder.Write(run.Job(id).Result, """{"outcome": {"benchmark": "chrf"}}""");
+        RunFolder.Write(run.Job(id).Result, new JsonObject { ["outcome"] = new JsonObject { ["benchmark"] = "chrf", ["results"] = row.DeepClone() } }.ToJsonString());
         RunFolder.Write(run.Job(id).File("results.json"), new JsonObject { ["results"] = new JsonObject { ["chrf"] = row } }.ToJsonString());
     }
 
@@ -71,5 +72,25 @@ public sealed class ReportDrawingTests
         var model = Model();
         Assert.That(model.Estimates.Select(e => (e.Policy, e.Value, e.Interval.Upper, e.SeedsOf, e.Drawings)), Is.EqualTo(new[] { ("m/d/sft", 42, 42 + (1.96 * 3), "1", 2), ("m/d/dpo", 41, 41 + (1.96 * 2), "1 of 2", 1) }).Within(1e-9));
         Assert.That(HtmlReport.Render(model), Does.Contain("means of 1 to 2 drawings").And.Not.Contain("Over the settings"));
+    }
+
+    [Test]
+    public void The_table_that_a_run_ends_with_shows_drawings_as_their_mean()
+    {
+        Chrf("sft", 1, "temperature=1,seed=0", 40, 2);
+        Chrf("sft", 1, "temperature=1,seed=1", 44, 4);
+        Chrf("sft", 1, "temperature=1.5", 30);
+        Chrf("sft", 2, "seed=0,temperature=1", 41, 1);
+        Chrf("dpo", 1, "seed=7", 50);
+        Chrf("dpo", 1, "seed=7", 60); // on other data
+        var lines = ReportJob.Lines(JsonReport.Of(Model())).Select(line => line.Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).ToList();
+        Assert.That(lines, Is.EqualTo(new string[][]
+        {
+            ["policy (± standard error)", "chrf[temperature=1] chrf", "chrf[temperature=1.5] chrf", "chrf"],
+            ["m/d/sft/s1", "42.000 ± 3.000", "30.000"],
+            ["m/d/sft/s2", "41.000 ± 1.000"],
+            ["m/d/dpo/s1", "50.000"],
+            ["m/d/dpo/s1 (2)", "60.000"],
+        }));
     }
 }

@@ -52,7 +52,9 @@ public sealed class VanillaTests : TrainingTest
     // As the older GPT models are published: vocab.json and merges.txt, no tokenizer.json.
     [TestCase(null)]
     [TestCase("""{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": false, "eos_token": {"__type": "AddedToken", "content": "<|endoftext|>"}}""")]
-    public void Two_files_of_GPT_2_become_one_that_has_the_tokens(string? config)
+    [TestCase("""{"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true}""", 1)]
+    [TestCase("""{"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true, "add_eos_token": true}""", 1)]
+    public void Two_files_of_GPT_2_become_one_that_has_the_tokens(string? config, int begins = 0)
     {
         var folder = Path.Combine(Folder, "model");
         Directory.CreateDirectory(folder);
@@ -69,15 +71,35 @@ public sealed class VanillaTests : TrainingTest
         {
             Assert.That(with.EncodeToIds(text), Is.EqualTo(before.EncodeToIds(text)), text);
             Assert.That(with.Decode(with.EncodeToIds(text)), Is.EqualTo(before.Decode(before.EncodeToIds(text))), text);
-            Assert.That(with.EncodeToIds("<|bad|>" + text), Is.EqualTo((int[])[end + 2, .. before.EncodeToIds(text)]), text);
+            Assert.That(with.EncodeToIds(text).TakeWhile(id => id == end).Count(), Is.EqualTo(begins), text);
+            Assert.That(with.EncodeToIds("<|bad|>" + text, addSpecialTokens: false), Is.EqualTo((int[])[end + 2, .. before.EncodeToIds(text, addSpecialTokens: false)]), text);
+            Assert.That(with.EncodeToIds("<|bad|>" + text), Is.EqualTo((int[])[.. before.EncodeToIds(text).Take(begins), end + 2, .. before.EncodeToIds(text).Skip(begins)]), text);
         }
         Assert.That((with.SpecialTokens.Bos, with.SpecialTokens.Eos), Is.EqualTo((before.SpecialTokens.Bos, before.SpecialTokens.Eos)));
         Assert.That(with.SpecialTokens.Eos, Is.EqualTo(end));
         Assert.That(Directory.GetFiles(folder).Select(Path.GetFileName), Has.None.EqualTo("tokenizer.json"), "the model's folder stays as it is");
-        // RoBERTa's have another form.
+        // RoBERTa's have another form, and OPT's, with such a vocabulary, GPT-2's.
         foreach (var token in (string[])["<s>", "</s>", "<mask>"]) vocabulary[token] = vocabulary.Count;
         File.WriteAllText(Path.Combine(folder, "vocab.json"), vocabulary.ToJsonString());
+        File.Delete(Path.Combine(folder, "tokenizer_config.json"));
         Assert.That(() => NewTokens.Of(folder, ["<|good|>"], vocabulary.Count), Throws.InstanceOf<UserErrorException>().With.Message.Contains("tokenizer.json"));
+    }
+
+    [Test]
+    public void OPTs_two_files_become_one_with_its_begin_token()
+    {
+        var folder = Path.Combine(Folder, "model");
+        Directory.CreateDirectory(folder);
+        var vocabulary = new JsonObject();
+        foreach (var token in (string[])["<s>", "<pad>", "</s>", "<unk>", .. Enumerable.Range('!', '~' - '!' + 1).Select(c => $"{(char)c}"), "\u0120", "he", "<mask>"]) vocabulary[token] = vocabulary.Count;
+        File.WriteAllText(Path.Combine(folder, "vocab.json"), vocabulary.ToJsonString());
+        File.WriteAllText(Path.Combine(folder, "merges.txt"), "#version: 0.2\nh e\n");
+        File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true, "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}""");
+        var before = TokenizerLoader.Load(folder);
+        var with = NewTokens.Of(folder, ["<|good|>"], vocabulary.Count).Tokenizer(folder);
+        foreach (var text in (string[])["he is the", "a</s><s><pad>he"]) Assert.That(with.EncodeToIds(text), Is.EqualTo(before.EncodeToIds(text)).And.ItemAt(0).EqualTo(2), text);
+        Assert.That(with.EncodeToIds("<|good|>he"), Is.EqualTo((int[])[2, vocabulary.Count, .. before.EncodeToIds("he", addSpecialTokens: false)]));
+        Assert.That((with.SpecialTokens.Bos, with.SpecialTokens.Eos, with.SpecialTokens.Pad), Is.EqualTo((before.SpecialTokens.Bos, before.SpecialTokens.Eos, before.SpecialTokens.Pad)));
     }
 
     [Test]

@@ -50,7 +50,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         var merges = ReadMerges();
         if (Dict is not null) entries = RobertaVocabulary(entries);
         var vocabulary = Guard(Vocabulary, () => new Vocabulary([.. entries]));
-        var isRoberta = Dict is not null || (className != "GPT2Tokenizer" && IsRoberta(name => vocabulary.Id(name) >= 0));
+        var isRoberta = IsRoberta(className, name => vocabulary.Id(name) >= 0);
         var model = Guard(Merges, () => new BpeModel(vocabulary, ModelJson.Merges(vocabulary, merges), new BpeOptions
         {
             UnknownId = isRoberta ? null : vocabulary.Id(End) is var id and >= 0 ? id : null,
@@ -88,11 +88,13 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         parts.AddedTokens.FirstOrDefault(added => added.Content == token)?.Id ?? parts.Model.Vocabulary.Id(token);
 
     /// <summary>GPT-2's tokenizer as tokenizer.json, for what needs that file; null where the files are RoBERTa's.</summary>
-    public JsonObject? ToJson(TokenizerConfig config)
+    /// <param name="config">What lies beside them.</param>
+    /// <param name="className">As for reading: OPT's vocabulary is RoBERTa's, its tokenizer GPT-2's.</param>
+    public JsonObject? ToJson(TokenizerConfig config, string className)
     {
         var (entries, merges) = (ReadVocabulary(), ReadMerges());
         var names = entries.Select(entry => entry.Key).ToHashSet();
-        if (IsRoberta(names.Contains)) return null;
+        if (IsRoberta(className, names.Contains)) return null;
         JsonObject ByteLevel(bool trim) => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = config.AddPrefixSpace ?? false, ["trim_offsets"] = trim, ["use_regex"] = true };
         return new JsonObject
         {
@@ -102,7 +104,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
             ["added_tokens"] = new JsonArray([.. entries.Where(entry => entry.Key == End).Select(entry => Special(entry.Value, End))]),
             ["normalizer"] = null,
             ["pre_tokenizer"] = ByteLevel(true),
-            ["post_processor"] = ByteLevel(false),
+            ["post_processor"] = Frame(config, entries) ?? ByteLevel(false),
             ["decoder"] = ByteLevel(true),
             ["model"] = new JsonObject
             {
@@ -118,6 +120,25 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         };
     }
 
+    // What Framed reads from the configuration: beside a tokenizer.json that would say nothing.
+    private static JsonObject? Frame(TokenizerConfig config, IReadOnlyList<KeyValuePair<string, int>> entries)
+    {
+        var (begin, end) = (config.AddBos == true ? config.Roles.Bos ?? End : null, config.AddEos == true ? config.Roles.Eos ?? End : null);
+        var ids = entries.Where(entry => entry.Key == begin || entry.Key == end).ToDictionary();
+        if (ids.Count == 0) return null;
+        IEnumerable<JsonNode> Token(string? token, int type) => token is not null && ids.ContainsKey(token) ? [Part("SpecialToken", token, type)] : [];
+        JsonNode[] Text(string text, int type) => [.. Token(begin, type), Part("Sequence", text, type), .. Token(end, type)];
+        return new JsonObject
+        {
+            ["type"] = "TemplateProcessing",
+            ["single"] = new JsonArray(Text("A", 0)),
+            ["pair"] = new JsonArray([.. Text("A", 0), .. Text("B", 1)]),
+            ["special_tokens"] = new JsonObject(ids.Select(t => KeyValuePair.Create<string, JsonNode?>(t.Key, new JsonObject { ["id"] = t.Key, ["ids"] = new JsonArray(t.Value), ["tokens"] = new JsonArray(t.Key) }))),
+        };
+    }
+
+    private static JsonObject Part(string kind, string id, int type) => new() { [kind] = new JsonObject { ["id"] = id, ["type_id"] = type } };
+
     /// <summary>A token with a role, as added_tokens lists it.</summary>
     public static JsonObject Special(int id, string content) => new()
     {
@@ -130,7 +151,8 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         ["special"] = true,
     };
 
-    private bool IsRoberta(Func<string, bool> has) => Dict is not null || ((string[])["<s>", "</s>", "<mask>"]).All(has);
+    private bool IsRoberta(string className, Func<string, bool> has) =>
+        Dict is not null || (className != "GPT2Tokenizer" && ((string[])["<s>", "</s>", "<mask>"]).All(has));
 
     private static IEnumerable<AddedToken> Specials(Vocabulary vocabulary, bool isRoberta)
     {
