@@ -68,6 +68,18 @@ public class ModelsInitTests
         Assert.That(answer.LogProb, Is.EqualTo(-3 * Math.Log(50)).Within(0.5));
     }
 
+    // Where the key is absent, transformers' classes take 32000 and 128004 and make no embedding of fewer rows.
+    [TestCase("phi3", "null")]
+    [TestCase("phi3", "7")]
+    [TestCase("smollm3", "null")]
+    public void Padding_that_a_small_vocabulary_lacks_is_named_as_none(string name, string pad)
+    {
+        var made = Path.Combine(folder, "made");
+        var (code, _, err) = Run([name, "--out", made, "--set", "vocab_size=50", .. pad == "null" ? (string[])[] : ["--set", $"pad_token_id={pad}"]]);
+        Assert.That((code, err), Is.EqualTo((0, "")));
+        Assert.That(File.ReadAllText(Path.Combine(made, "config.json")), Does.Contain($"\"pad_token_id\": {pad}"));
+    }
+
     [TestCase("llma", "", "'llma' is not known; known are gemma, gemma2")]
     [TestCase("llama", "vocab_size", "is KEY=VALUE")]
     [TestCase("llama", "hiden_size=8", "did you mean hidden_size?")]

@@ -28,7 +28,8 @@ internal static class ModelsInitCommand
 
     private static string Description() => $"""
         Makes a model folder with random weights: config.json and model.safetensors in float32. Weights are normal with the
-        standard deviation initializer_range, norms are the identity, biases 0. The same --seed (default 0) gives the same bytes.
+        standard deviation initializer_range (opt: init_std), norms are the identity, biases 0. The same --seed (default 0)
+        gives the same bytes.
 
         Keys for --set, with their defaults:
         {string.Join(Environment.NewLine, ModelArchitectures.BuiltIn.Names.Select(name => $"  {name}: {string.Join(", ", ModelArchitectures.BuiltIn.Find(name).InitOptions.Select(o => o.Default is { } d ? $"{o.Name}={d}" : o.Name))}"))}

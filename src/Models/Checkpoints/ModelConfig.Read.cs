@@ -14,6 +14,10 @@ public sealed partial class ModelConfig
     /// <summary>Model types whose class in transformers has a window only with use_sliding_window: true; others know no such key.</summary>
     private static readonly string[] SwitchedWindow = ["qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_moe", "smollm3", "iquestcoder"];
 
+    /// <summary>Padding tokens of classes in transformers, where config.json does not name one; the others have none.</summary>
+    private static readonly Dictionary<string, int> PadByDefault =
+        new() { ["gemma"] = 0, ["gemma2"] = 0, ["gemma3_text"] = 0, ["olmo2"] = 1, ["olmo3"] = 1, ["opt"] = 1, ["phi3"] = 32000, ["smollm3"] = 128004 };
+
     /// <summary>A whole number of an architecture's own, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is no whole number, or out of bounds.</exception>
     public override int? Int(string key, int least = int.MinValue, int most = int.MaxValue) => (int?)reader.Whole(key, least, most);

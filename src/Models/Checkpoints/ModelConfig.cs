@@ -118,13 +118,16 @@ public sealed partial class ModelConfig : ArchitectureConfig
     /// <summary>Token for padding, or null.</summary>
     public int? PadTokenId => Generation.PadTokenId;
 
-    /// <summary>Row of the embedding for padding: config.json's own pad_token_id, a negative one (LLaMA 1) counted from the end; null = none.</summary>
+    /// <summary>Token for padding where config.json does not name one, not even null: that of the model type's class in transformers, which may lie beyond the vocabulary; null = none.</summary>
+    internal int? PadOfClass => !Json.TryGetProperty("pad_token_id", out _) && PadByDefault.TryGetValue(ModelType, out var token) ? token : null;
+
+    /// <summary>Row of the embedding for padding: config.json's own pad_token_id, a negative one (LLaMA 1) counted from the end, else that of its class; null = none.</summary>
     public override long? PaddingRow
     {
         get
         {
-            if (!Json.TryGetProperty("pad_token_id", out var json) || json.ValueKind != JsonValueKind.Number || !json.TryGetInt64(out var id)) return null;
-            var row = id < 0 ? id + VocabularySize : id;
+            var given = Json.TryGetProperty("pad_token_id", out var json) && json.ValueKind == JsonValueKind.Number && json.TryGetInt64(out var id) ? id : (long?)PadOfClass;
+            var row = given < 0 ? given + VocabularySize : given;
             return row >= 0 && row < VocabularySize ? row : null;
         }
     }

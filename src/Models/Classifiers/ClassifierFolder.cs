@@ -39,7 +39,7 @@ public static class ClassifierFolder
         if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), _ => StoredNames.Plain, warn, dtype, device));
         var known = architectures ?? ModelArchitectures.BuiltIn;
         if (!known.Names.Contains(config.ModelType)) throw config.UnknownArchitecture([.. known.Names, "roberta", "deberta-v2"]);
-        return new DecoderClassifier(ModelFolder.Decoder(folder, WithScores(known.Describe(config), labels), warn, dtype, known.QuantizationOf(config), device: device), config.PadTokenId);
+        return new DecoderClassifier(ModelFolder.Decoder(folder, WithScores(known.Describe(config), labels), warn, dtype, known.QuantizationOf(config), device: device), config.PadTokenId ?? config.PadOfClass);
     }
 
     /// <summary>The decoder with a score head in the place of its output head.</summary>

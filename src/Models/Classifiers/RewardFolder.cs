@@ -48,8 +48,11 @@ public static partial class RewardFolder
     /// <param name="folder">The folder that the training starts from.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="rows">Rows of the model's embedding; an id without one is passed over, as transformers builds no model around it.</param>
-    public static int? PadToken(string folder, ITokenizer? tokenizer, long rows) =>
-        ((int?[])[tokenizer?.SpecialTokens.Pad, tokenizer?.SpecialTokens.Eos, ModelConfig.Open(folder).PadTokenId]).FirstOrDefault(id => id < rows);
+    public static int? PadToken(string folder, ITokenizer? tokenizer, long rows)
+    {
+        var config = ModelConfig.Open(folder);
+        return ((int?[])[tokenizer?.SpecialTokens.Pad, tokenizer?.SpecialTokens.Eos, config.PadTokenId, config.PadOfClass]).FirstOrDefault(id => id < rows);
+    }
 
     /// <summary>Writes a sequence classifier with the configuration and tokenizer of the folder that it came from.</summary>
     /// <param name="folder">Where to.</param>

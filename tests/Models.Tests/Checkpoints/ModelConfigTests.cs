@@ -154,6 +154,37 @@ internal sealed class ModelConfigTests
     [TestCase("gemma2", true)]
     public void TyingFollowsTheModelTypeWhereAbsent(string type, bool tied) => Assert.That(Of($$"""{"model_type":"{{type}}"}""").TieWordEmbeddings, Is.EqualTo(tied));
 
+    // transformers 5.23: padding_idx of the embedding in a model of a configuration without the key, null and -1.
+    [TestCase("llama", "", null)]
+    [TestCase("gemma", "", 0L)]
+    [TestCase("gemma2", "", 0L)]
+    [TestCase("gemma3_text", "", 0L)]
+    [TestCase("gemma3_text", ",\"pad_token_id\":null", null)]
+    [TestCase("gemma3_text", ",\"pad_token_id\":5", 5L)]
+    [TestCase("olmo2", "", 1L)]
+    [TestCase("olmo3", "", 1L)]
+    [TestCase("olmo3", ",\"pad_token_id\":-1", 39L)]
+    [TestCase("opt", "", 1L)]
+    [TestCase("granite", "", null)]
+    [TestCase("gpt_neox", "", null)]
+    [TestCase("smollm3", "", null)] // 128004, which this vocabulary lacks
+    [TestCase("smollm3", ",\"vocab_size\":128256", 128004L)]
+    [TestCase("phi3", ",\"vocab_size\":32064", 32000L)]
+    public void PaddingFollowsTheModelTypeWhereAbsent(string type, string more, long? row) =>
+        Assert.That(Of($$"""{"model_type":"{{type}}"{{(more.Contains("vocab_size", StringComparison.Ordinal) ? "" : ",\"vocab_size\":40")}}{{more}} }""").PaddingRow, Is.EqualTo(row));
+
+    [TestCase("gemma2", "query_pre_attn_scalar", "0")]
+    [TestCase("gemma2", "attn_logit_softcapping", "0")]
+    [TestCase("gemma2", "final_logit_softcapping", "-30")]
+    [TestCase("gemma3_text", "query_pre_attn_scalar", "-256")]
+    [TestCase("gemma3_text", "final_logit_softcapping", "0")]
+    public void WhatScoresAndLogitsAreDividedByIsPositive(string type, string key, string value)
+    {
+        DecoderSpec Described(string given) => ModelArchitectures.BuiltIn.Describe(Of($$"""{"model_type":"{{type}}","vocab_size":9,"hidden_size":8,"intermediate_size":8,"num_hidden_layers":1,"num_attention_heads":1,"{{key}}":{{given}} }"""));
+        Assert.That(() => Described("30"), Throws.Nothing);
+        Assert.That(() => Described(value), Throws.InstanceOf<UserErrorException>().With.Message.Contains($"{key} is {value}; it must be a positive number"));
+    }
+
     [Test]
     public void GenerationConfigCountsBeforeConfig()
     {

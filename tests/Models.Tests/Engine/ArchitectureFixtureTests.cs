@@ -67,6 +67,18 @@ public sealed class ArchitectureFixtureTests : ScopedTest
         Assert.That(among[2], Is.EqualTo(scores[0]).Within(1e-5));
     }
 
+    // As in transformers' class, whose pad_token_id is 0 where config.json has no such key.
+    [Test]
+    public void The_padding_of_a_class_ends_rows_where_nothing_else_is_said()
+    {
+        using var golden = GoldenFolder.Expected(Folder("gemma3-score"));
+        var rows = Rows(golden.Tensor("input_ids"), golden.Tensor("logits")).ToList();
+        double[] Expected(int b) => [.. rows[b].Logits.data<float>().ToArray().Select(v => (double)v)];
+        IReadOnlyList<double[]> Scores(Action<System.Text.Json.Nodes.JsonNode> change) => ClassifierFolder.Load(Reconfigured("gemma3-score", change), device: TestDevice.Here).Score([.. rows.Select(r => r.Row)]);
+        Assert.That(Scores(config => ((System.Text.Json.Nodes.JsonObject)config).Remove("pad_token_id"))[0], Is.EqualTo(Expected(0)).Within(Tolerance));
+        Assert.That(Scores(config => config["pad_token_id"] = null)[0], Is.Not.EqualTo(Expected(0)).Within(100 * Tolerance), "null names none");
+    }
+
     // As in transformers' classes, which read no such key where nothing stretches the rotation.
     [TestCase("llama-biases", "partial_rotary_factor")]
     [TestCase("llama-biases", "rope_parameters")]

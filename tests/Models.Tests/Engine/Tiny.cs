@@ -20,7 +20,7 @@ internal static class Tiny
     /// <summary>A small decoder of any architecture, with further keys of config.json.</summary>
     internal static DecoderSpec Spec(string architecture, string settings)
     {
-        var json = JsonNode.Parse("""{"vocab_size":29,"hidden_size":24,"intermediate_size":40,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"rms_norm_eps":1e-5,"max_position_embeddings":512}""")!.AsObject();
+        var json = JsonNode.Parse("""{"vocab_size":29,"hidden_size":24,"intermediate_size":40,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"rms_norm_eps":1e-5,"max_position_embeddings":512,"pad_token_id":null}""")!.AsObject();
         json["model_type"] = architecture;
         foreach (var (key, value) in JsonNode.Parse(settings)!.AsObject()) json[key] = value?.DeepClone();
         return ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(json)));

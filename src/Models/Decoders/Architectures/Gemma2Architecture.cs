@@ -20,7 +20,7 @@ internal sealed class Gemma2Architecture : IModelArchitecture
     public DecoderSpec Describe(ArchitectureConfig config)
     {
         // Absent and null differ here: absent means the class's default, null no cap.
-        double? Cap(string key, double standard) => config.Json.TryGetProperty(key, out _) ? config.Number(key) : standard;
+        double? Cap(string key, double standard) => config.Json.TryGetProperty(key, out _) ? GemmaShape.Cap(config, key) : standard;
         return (GemmaShape.Of(config) with { ScoreCap = Cap("attn_logit_softcapping", 50), LogitCap = Cap("final_logit_softcapping", 30) })
             .WithWindows(config, layer => layer % 2 == 0, config.SlidingWindow);
     }

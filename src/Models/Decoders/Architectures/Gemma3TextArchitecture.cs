@@ -28,7 +28,7 @@ internal sealed class Gemma3TextArchitecture : IModelArchitecture
         return (spec with
         {
             Block = spec.Block with { QueryNorm = "self_attn.q_norm", KeyNorm = "self_attn.k_norm" },
-            LogitCap = config.Number("final_logit_softcapping"),
+            LogitCap = GemmaShape.Cap(config, "final_logit_softcapping"),
         }).WithWindowsAndRopes(config, layer => (layer + 1) % pattern != 0);
     }
 }

@@ -16,6 +16,9 @@ public static class NewModelOptions
         new("pad_token_id", "integer", null, "[0,)", "Token for padding."),
     ];
 
+    /// <summary>Padding that is named as none: where the key is absent, these types' classes in transformers take a token that a small vocabulary does not have.</summary>
+    internal static InitOption NoPadding { get; } = new("pad_token_id", "integer", "null", "[0,)", "Token for padding.");
+
     private static readonly InitOption Range = new("initializer_range", "number", "0.02", "(0,)", "Standard deviation of new weights.");
 
     /// <summary>Whether the head is tied; not, unless an architecture says otherwise.</summary>

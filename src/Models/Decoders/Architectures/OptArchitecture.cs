@@ -10,7 +10,6 @@ internal sealed class OptArchitecture : IModelArchitecture
     // Those of transformers' class, which no key of config.json changes.
     private const double Epsilon = 1e-5;
     private const long Offset = 2;
-    private const long StandardPad = 1;
 
     public string ClassName => "OPTForCausalLM";
 
@@ -43,7 +42,7 @@ internal sealed class OptArchitecture : IModelArchitecture
             MaxPositions = config.MaxPositions ?? 2048,
             PositionOffset = Offset,
             TiedHead = config.TieWordEmbeddings,
-            PadToken = config.Json.TryGetProperty("pad_token_id", out _) ? config.PaddingRow : StandardPad,
+            PadToken = config.PaddingRow,
             Names = new("model.decoder.embed_tokens", "model.decoder.layers.", before && config.Bool("_remove_final_layer_norm") != true ? "model.decoder.final_layer_norm" : null)
             {
                 Positions = "model.decoder.embed_positions",

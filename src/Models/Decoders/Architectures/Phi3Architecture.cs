@@ -10,7 +10,8 @@ internal sealed class Phi3Architecture : IModelArchitecture
 
     public IReadOnlyList<InitOption> InitOptions { get; } =
     [
-        .. NewModelOptions.Llama,
+        .. NewModelOptions.Llama.Where(option => option.Name != "pad_token_id"),
+        NewModelOptions.NoPadding,
         new("sliding_window", "integer", null, "[1,)", "Tokens that one sees, itself included; all where it is not given."),
         new("original_max_position_embeddings", "integer", "2048", "[2,)", "Positions before stretching (longrope)."),
     ];

@@ -12,8 +12,7 @@ internal sealed class SmolLm3Architecture : IModelArchitecture
     public IReadOnlyList<InitOption> InitOptions { get; } =
     [
         .. NewModelOptions.Llama.Where(o => o.Name is not ("rope_theta" or "tie_word_embeddings" or "pad_token_id")),
-        // Where it is absent, transformers' class takes 128004, which a smaller vocabulary does not have.
-        new("pad_token_id", "integer", "null", "[0,)", "Token for padding."),
+        NewModelOptions.NoPadding,
         NewModelOptions.Tied with { Default = "true" },
         new("rope_theta", "number", "2e6", "(0,)", "Base of the rotary frequencies."),
         NewModelOptions.AttentionBias,
