@@ -2,6 +2,7 @@
 
 using System.Globalization;
 using System.Text.Json.Nodes;
+using PeftAlign.Host.Reports;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -33,7 +34,7 @@ internal static class ReportJob
     private static string WithoutSeed(string benchmark)
     {
         if (benchmark.IndexOf('[', StringComparison.Ordinal) is not (> 0 and var at) || !benchmark.EndsWith(']')) return benchmark;
-        var settings = benchmark[(at + 1)..^1].Split(',').Where(part => !part.StartsWith("seed=", StringComparison.Ordinal)).ToList();
+        var settings = Drawings.WithoutSeed(benchmark[(at + 1)..^1]);
         return settings.Count > 0 ? $"{benchmark[..at]}[{string.Join(",", settings)}]" : benchmark[..at];
     }
 

@@ -7,6 +7,10 @@ namespace PeftAlign.Host.Reports;
 
 internal static class Drawings
 {
+    /// <summary>The settings of a benchmark's variant, "temperature=1,seed=2", but for the seed of its generation.</summary>
+    internal static IReadOnlyList<string> WithoutSeed(string variant) =>
+        [.. variant.Split(',', StringSplitOptions.RemoveEmptyEntries).Where(part => !part.StartsWith("seed=", StringComparison.Ordinal))];
+
     /// <summary>One number for each policy, seed and metric of a benchmark's setting.</summary>
     internal static IReadOnlyList<Measured> Means(IReadOnlyList<Measured> measured) =>
         [.. measured.GroupBy(m => (m.Job.Policy, Seed: m.Job.Axis("seed"), m.Job.Setting, m.Metric)).SelectMany(same => same.DistinctBy(m => m.Job.Benchmark).ToList() is { Count: > 1 } drawn ? [Mean(drawn)] : same.ToList())];

@@ -21,6 +21,6 @@ internal sealed partial class HtmlReport
 
     // The one setting in which a benchmark's variants differ, beside seeds, where it is a number.
     private static (string Name, double Value)? Number(Estimate e) =>
-        e.Job.Variant.Where(part => !part.StartsWith("seed=", StringComparison.Ordinal)).ToList() is [var only] && only.Split('=') is [var name, var text]
+        e.Job.Variant is [var only] && only.Split('=') is [var name, var text]
         && double.TryParse(text, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value) ? (name, value) : null;
 }

@@ -24,10 +24,10 @@ internal sealed partial record RunJob(string Id, string Kind, string Label, IRea
     internal string Benchmark => string.Join(" ", new[] { Axis("benchmark"), Axis("benchmark_variant") }.Where(part => part.Length > 0));
 
     /// <summary>The benchmark without the seed of its generation.</summary>
-    internal string Setting => string.Join(" ", new[] { Axis("benchmark"), string.Join(",", Variant.Where(part => !part.StartsWith("seed=", StringComparison.Ordinal))) }.Where(part => part.Length > 0));
+    internal string Setting => string.Join(" ", new[] { Axis("benchmark"), string.Join(",", Variant) }.Where(part => part.Length > 0));
 
-    /// <summary>The values of a benchmark's grids, "temperature=0.7".</summary>
-    internal string[] Variant => Axis("benchmark_variant").Split(',', StringSplitOptions.RemoveEmptyEntries);
+    /// <summary>The values of a benchmark's grids, "temperature=0.7", without the seed of its generation.</summary>
+    internal IReadOnlyList<string> Variant => Drawings.WithoutSeed(Axis("benchmark_variant"));
 
     /// <summary>The configuration: the label without the kind, the benchmark, the control, the point and the seed. The axes say what stands
     /// at its ends; a part of a name in its middle may look like any of them. A merge of checkpoints has their point before its seed.</summary>

@@ -9,12 +9,8 @@ namespace PeftAlign.Models.Decoders;
 public sealed partial class DecoderModel
 {
     // The stream's sum and what a part makes its result of.
-    private (Tensor Sum, Tensor Input) Into(Residual stream, string? norm, Pack pack, ForwardMode mode)
-    {
-        if (!Spec.Block.NormsAfter) return Normed(stream, norm, pack, mode);
-        var sum = Summed(stream);
-        return (sum, sum);
-    }
+    private (Tensor Sum, Tensor Input) Into(Residual stream, string? norm, Pack pack, ForwardMode mode) =>
+        Normed(stream, Spec.Block.NormsAfter ? null : norm, pack, mode);
 
     private Residual OutOf(Tensor x, Tensor result, string? norm, string? endNorm, Pack pack, ForwardMode mode)
     {

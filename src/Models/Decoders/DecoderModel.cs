@@ -137,7 +137,7 @@ public sealed partial class DecoderModel
                 if (known is null && mode.Start?.Layer == block.Layer) mode.Start.Keep((stream = new(Summed(stream))).X);
                 stream = Block(stream, block, pack, FormOf(block, rotary[block.Layer], prefixes, stream.X.dtype), mode, block == blocks[^1] ? rows : null);
             }
-        var last = Spec.Names.FinalNorm is { } norm ? Normed(stream, norm, pack, mode).Normal : Summed(stream);
+        var last = Normed(stream, Spec.Names.FinalNorm, pack, mode).Normal;
         if (headInput is not null) last = Linear(last, headInput, pack, mode);
         // Of the head's input instead of its output: exact where it is a power of two, and a row of logits is the larger one.
         return (Spec.LogitDivisor is { } divisor ? last / divisor : last).MoveToOuterDisposeScope();
@@ -298,15 +298,10 @@ public sealed partial class DecoderModel
     {
         using (stream)
         {
-            if (name is null)
-            {
-                var whole = stream.Sum();
-                return (whole, whole);
-            }
-            if (stream.Added is { } added && Spec.Norm.Kind == NormKind.Rms && !RoundsOnce(added) && mode.Controls.Count == 0)
+            if (name is not null && stream.Added is { } added && Spec.Norm.Kind == NormKind.Rms && !RoundsOnce(added) && mode.Controls.Count == 0)
                 return Fused.ResidualNorm(stream.X, added, OfNorm(name, "weight", mode.Deltas.GetValueOrDefault(name), added), Spec.Norm.Epsilon);
             var sum = stream.Sum();
-            return (sum, Norm(sum, name, pack, mode));
+            return (sum, name is null ? sum : Norm(sum, name, pack, mode));
         }
     }
 

@@ -24,17 +24,11 @@ internal static class GemmaShape
             Norm = spec.Norm with { Kind = NormKind.RmsPlusOne },
             Block = block,
             EmbeddingScale = Math.Sqrt(config.HiddenSize),
-            ScoreScale = 1 / Math.Sqrt(Positive(config, "query_pre_attn_scalar", "a positive number") ?? 256),
+            ScoreScale = 1 / Math.Sqrt(config.Positive("query_pre_attn_scalar") ?? 256),
         };
     }
 
     /// <summary>Cap of scores or logits; null = none.</summary>
     /// <exception cref="UserErrorException">It is not above 0, where transformers divides by it.</exception>
-    internal static double? Cap(ArchitectureConfig config, string key) => Positive(config, key, "a positive number, or null for no cap");
-
-    private static double? Positive(ArchitectureConfig config, string key, string wanted) => config.Number(key) switch
-    {
-        <= 0 => throw config.Wrong(key, wanted),
-        var number => number,
-    };
+    internal static double? Cap(ArchitectureConfig config, string key) => config.Positive(key, "a positive number, or null for no cap");
 }

@@ -67,15 +67,8 @@ internal sealed class GptNeoXArchitecture : IModelArchitecture
         var rope = config.Rope;
         return rope with
         {
-            Theta = Has("rope_theta") ? rope.Theta : Own(config, "rotary_emb_base", double.MaxValue) ?? Base,
-            PartialRotaryFactor = Has("partial_rotary_factor") ? rope.PartialRotaryFactor : Own(config, "rotary_pct", 1) ?? Turning,
+            Theta = Has("rope_theta") ? rope.Theta : config.Positive("rotary_emb_base", most: double.MaxValue) ?? Base,
+            PartialRotaryFactor = Has("partial_rotary_factor") ? rope.PartialRotaryFactor : config.Positive("rotary_pct", "a share above 0 and at most 1", most: 1) ?? Turning,
         };
     }
-
-    private static double? Own(ArchitectureConfig config, string key, double most) => config.Number(key) switch
-    {
-        null => null,
-        var value when value > 0 && value <= most => value,
-        _ => throw config.Wrong(key, most == 1 ? "a share above 0 and at most 1" : "a positive number"),
-    };
 }

@@ -22,12 +22,7 @@ internal sealed class GraniteArchitecture : IModelArchitecture
     public DecoderSpec Describe(ArchitectureConfig config)
     {
         var spec = LlamaShape.Of(config).TurningWhole();
-        double? Factor(string key) => config.Number(key) switch
-        {
-            null or 1 => null,
-            > 0 and var factor => factor,
-            _ => throw config.Wrong(key, "a positive number"),
-        };
+        double? Factor(string key) => config.Positive(key) is { } factor and not 1 ? factor : null;
         return spec with
         {
             Block = spec.Block.WithBiases(config),
