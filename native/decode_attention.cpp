@@ -171,7 +171,7 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& keys
         TORCH_CHECK(t->size(2) == q.size(2), "decode_attention: heads of widths ", t->size(2), " and ", q.size(2));
     }
     TORCH_CHECK(keys.is_contiguous() && values.is_contiguous() && keys.sizes() == values.sizes(), "decode_attention: the cache's two parts are contiguous and of one shape");
-    TORCH_CHECK(k.sizes() == v.sizes() && k.size(0) == q.size(0) && k.size(1) == keys.size(1) && q.size(1) % k.size(1) == 0, "decode_attention: q ", q.sizes(), " does not fit k ", k.sizes(), ", v ", v.sizes(), " and cache ", keys.sizes());
+    TORCH_CHECK(k.sizes() == v.sizes() && k.size(0) == q.size(0) && k.size(1) == keys.size(1) && k.size(1) > 0 && q.size(1) % k.size(1) == 0, "decode_attention: q ", q.sizes(), " does not fit k ", k.sizes(), ", v ", v.sizes(), " and cache ", keys.sizes());
     TORCH_CHECK(places.dim() == 2 && places.size(0) == q.size(0) && places.scalar_type() == at::kInt && places.is_contiguous(), "decode_attention: places are (rows, L) int32");
     TORCH_CHECK(lengths.dim() == 1 && lengths.size(0) == q.size(0) && lengths.scalar_type() == at::kLong && lengths.is_contiguous(), "decode_attention: lengths are (rows) int64");
     for (int64_t row = 0; row < q.size(0); row++) {
@@ -191,6 +191,7 @@ Tensor decode_attention(const Tensor& q, const Tensor& k, const Tensor& v, Tenso
     Step s{q.size(0), q.size(1), k.size(1), q.size(2), 0, places.size(1), window, static_cast<float>(scale), static_cast<float>(cap), nullptr, nullptr,
            places.data_ptr<int32_t>(), lengths.data_ptr<int64_t>()};
     if (cos.has_value() && cos->defined()) {
+        TORCH_CHECK(sin.has_value() && sin->defined(), "decode_attention: cosines without sines");
         c = cos->to(at::kFloat).contiguous(), z = sin->to(at::kFloat).contiguous();
         s.turned = c.size(-1), s.cos = c.data_ptr<float>(), s.sin = z.data_ptr<float>();
         TORCH_CHECK(c.numel() == s.rows * s.turned && z.numel() * 2 == c.numel() && s.turned <= s.width, "decode_attention: cosines ", c.sizes(), " and sines ", z.sizes(), " for ", s.rows, " rows of width ", s.width);

@@ -16,14 +16,17 @@ void narrow(const float* x, c10::BFloat16* out, int64_t n) {
     });
 }
 
+void check_type(at::ScalarType type, const char* what) {
+    TORCH_CHECK(type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble, what, " takes and makes floating-point tensors, not ", type);
+}
+
 std::vector<Tensor> checked(at::TensorList inputs, const char* what) {
     TORCH_CHECK(!inputs.empty(), what, " takes at least one tensor");
     std::vector<Tensor> result;
     for (const Tensor& x : inputs) {
         TORCH_CHECK(x.sizes() == inputs[0].sizes(), what, " takes tensors of one shape, not ", inputs[0].sizes(), " and ", x.sizes());
         TORCH_CHECK(x.device().is_cpu(), what, " works on the processor, not on ", x.device());
-        auto type = x.scalar_type();
-        TORCH_CHECK(type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble, what, " takes floating-point tensors, not ", type);
+        check_type(x.scalar_type(), what);
         result.push_back(x.detach().contiguous());
     }
     return result;

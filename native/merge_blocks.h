@@ -83,8 +83,9 @@ inline void store(const Tensor& out, int64_t at, const float* values, int64_t n)
     }
 }
 
-// Contiguous tensors of one shape and floating-point types on the processor, or an error that says which is not.
+// Contiguous tensors of one shape and types that Source and store know on the processor, or an error that says which is not. A task must not throw.
 std::vector<Tensor> checked(at::TensorList inputs, const char* what);
+void check_type(at::ScalarType type, const char* what);
 
 }  // namespace merge
 }  // namespace pa

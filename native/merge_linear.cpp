@@ -74,6 +74,7 @@ Tensor gram(at::TensorList inputs, at::TensorList base) {
 
 Tensor combine(at::TensorList inputs, at::ArrayRef<double> weights, at::ScalarType dtype) {
     auto tensors = checked(inputs, "merge_combine");
+    check_type(dtype, "merge_combine");
     TORCH_CHECK(weights.size() == tensors.size(), "merge_combine takes a weight per tensor, not ", weights.size(), " for ", tensors.size());
     Tensor out = at::empty(tensors[0].sizes(), tensors[0].options().dtype(dtype));
     for_tasks(out.numel(), [&](int64_t, int64_t begin, int64_t end) {

@@ -206,8 +206,9 @@ void settle(std::vector<Edge>& edges, int64_t first, int64_t from, int64_t to, b
 // order of a stable descending sort read from its end. Entries in the buckets of the two ends are ordered, all others compared.
 std::tuple<Tensor, Tensor> window(const Tensor& x, const Tensor& base, int64_t from, int64_t count, bool first_is_largest) {
     Delta delta(x, base);
-    int64_t n = delta.numel(), to = from + count;
-    TORCH_CHECK(from >= 0 && count >= 0 && to <= n, "merge_window: ranks ", from, " to ", to, " of ", n);
+    int64_t n = delta.numel();
+    TORCH_CHECK(from >= 0 && count >= 0 && count <= n && from <= n - count, "merge_window: ", count, " ranks from ", from, " on, of ", n);
+    int64_t to = from + count;
     if (count == 0) return mark(delta, n, [](int64_t, int64_t, int64_t m, const uint32_t*, uint8_t* kept) { std::fill_n(kept, m, 0); });
     auto counts = histogram(delta, n);
     auto low = bucket_of(counts, from), high = to == n ? std::pair<int32_t, int64_t>{static_cast<int32_t>(kHigh), n} : bucket_of(counts, to);
@@ -257,7 +258,7 @@ std::tuple<Tensor, Tensor> pack(const Tensor& mask, const Tensor& x, const Tenso
 
 // The entries [first, first + count) of a mask as truth values; first is a multiple of 64.
 Tensor unpack(const Tensor& bits, int64_t first, int64_t count) {
-    TORCH_CHECK(bits.scalar_type() == at::kLong && bits.is_contiguous() && first % 64 == 0 && first + count <= bits.numel() * 64, "merge_unpack: no entries ", first, " to ", first + count, " in this mask");
+    TORCH_CHECK(bits.scalar_type() == at::kLong && bits.is_contiguous() && first >= 0 && count >= 0 && first % 64 == 0 && first <= bits.numel() * 64 && count <= bits.numel() * 64 - first, "merge_unpack: no ", count, " entries from ", first, " on in this mask");
     Tensor out = at::empty({count}, at::kBool);
     auto words = reinterpret_cast<const uint64_t*>(bits.data_ptr<int64_t>()) + first / 64;
     bool* kept = out.data_ptr<bool>();

@@ -88,6 +88,7 @@ Tensor task_vectors(const Tensor& base, at::TensorList inputs, at::TensorList ma
     std::vector<Tensor> all(inputs.begin(), inputs.end());
     all.push_back(base);
     auto tensors = checked(all, "merge_task_vectors");
+    check_type(dtype, "merge_task_vectors");
     size_t m = inputs.size();
     TORCH_CHECK(m > 0 && masks.size() == m && weights.size() == m && scales.size() == m, "merge_task_vectors takes a mask, a weight and a scale per tensor");
     double sum = 0;
@@ -95,7 +96,7 @@ Tensor task_vectors(const Tensor& base, at::TensorList inputs, at::TensorList ma
     Rule rule{elect, normalize, static_cast<float>(lambda), std::abs(sum) < 1e-8 ? 1.0f : static_cast<float>(sum)};
     Tensor out = at::empty(base.sizes(), tensors[m].options().dtype(dtype));
     int64_t n = out.numel();
-    for (const Tensor& mask : masks) TORCH_CHECK(mask.numel() == 0 || (mask.numel() == (n + 63) / 64 && mask.scalar_type() == at::kLong), "merge_task_vectors: a mask has ", mask.numel(), " words for ", n, " entries");
+    for (const Tensor& mask : masks) TORCH_CHECK(mask.numel() == 0 || (mask.numel() == (n + 63) / 64 && mask.scalar_type() == at::kLong && mask.is_contiguous() && mask.device().is_cpu()), "merge_task_vectors: a mask has ", mask.numel(), " words for ", n, " entries");
     for_tasks(n, [&](int64_t, int64_t begin, int64_t end) {
         std::vector<float> differences(m * kBlock);
         float first[kBlock], second[kBlock], result[kBlock];

@@ -154,11 +154,11 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& span
     TORCH_CHECK(segments.size() % 2 == 0, "tree_attention: segments are pairs of first row and length");
     int64_t next = 0;
     for (size_t g = 0; g < segments.size(); g += 2) {
-        TORCH_CHECK(segments[g] == next && segments[g + 1] > 0, "tree_attention: a group at row ", segments[g], " of ", segments[g + 1], " rows, where row ", next, " is the next");
+        TORCH_CHECK(segments[g] == next && segments[g + 1] > 0 && segments[g + 1] <= k.size(0) - next, "tree_attention: a group at row ", segments[g], " of ", segments[g + 1], " rows, where row ", next, " of ", k.size(0), " is the next");
         next += segments[g + 1];
         for (int64_t r = segments[g]; r < next; r++) {
             const int32_t* own = spans.data_ptr<int32_t>() + 4 * r;
-            TORCH_CHECK(own[0] >= 0 && own[2] >= 0 && own[1] <= segments[g + 1] && own[3] <= segments[g + 1] && (own[0] < own[1] || own[2] < own[3]), "tree_attention: row ", r, " sees ", own[0], " to ", own[1],
+            TORCH_CHECK(own[0] >= 0 && own[1] >= 0 && own[2] >= 0 && own[3] >= 0 && own[1] <= segments[g + 1] && own[3] <= segments[g + 1] && (own[0] < own[1] || own[2] < own[3]), "tree_attention: row ", r, " sees ", own[0], " to ", own[1],
                         " and ", own[2], " to ", own[3], " of ", segments[g + 1]);
         }
     }
@@ -185,6 +185,7 @@ std::vector<int64_t> places_of(const Tensor& q, const Tensor& k, const c10::opti
 Shape shape_of(const Tensor& q, const Tensor& k, const Tensor& spans, const c10::optional<Tensor>& cos, const c10::optional<Tensor>& sin, double scale, Tensor& c, Tensor& z) {
     Shape s{q.size(0), q.size(1), k.size(1), q.size(2), 0, nullptr, nullptr, spans.data_ptr<int32_t>(), static_cast<float>(scale)};
     if (!cos.has_value() || !cos->defined()) return s;
+    TORCH_CHECK(sin.has_value() && sin->defined(), "tree_attention: cosines without sines");
     c = cos->to(at::kFloat).contiguous(), z = sin->to(at::kFloat).contiguous();
     s.turned = c.size(-1), s.cos = c.data_ptr<float>(), s.sin = z.data_ptr<float>();
     TORCH_CHECK(c.numel() == k.size(0) * s.turned && z.numel() * 2 == c.numel() && s.turned <= s.width, "tree_attention: cosines ", c.sizes(), " and sines ", z.sizes(), " for ", k.size(0), " rows of width ", s.width);

@@ -119,6 +119,14 @@ public sealed class ErrorTests
     }
 
     [Test]
+    public void Kernels_of_our_own_refuse_each_wrong_argument_or_take_it()
+    {
+        var child = Child.Run(["bad-kernel-calls"]);
+        Assert.That(child.ExitCode, Is.Zero, () => $"the last call: {child.LastLine}\n{child.Errors}");
+        Assert.That(child.LastLine, Does.Match("worked=[1-9][0-9]* refused=[1-9][0-9]*"));
+    }
+
+    [Test]
     public void A_thousand_random_bad_calls_crash_nothing()
     {
         var child = Child.Run(["bad-calls", "20261121", "1000"]);

@@ -32,6 +32,15 @@ public sealed class LifetimeTests
         Assert.That(numbers[3], Is.Zero, "tensors alive");
     }
 
+    // Compiled in full at once, as code that has run for a while is: only then the collector takes what is not used any more while a method
+    // still runs.
+    [Test]
+    public void A_tensor_lives_while_its_elements_are_read()
+    {
+        var child = Child.Run(["memory", "elements"], new() { ["DOTNET_TieredCompilation"] = "0" });
+        Assert.That((child.ExitCode, child.LastLine), Is.EqualTo((0, "wrong=0")), child.Errors);
+    }
+
     [Test]
     public unsafe void A_tensor_over_a_memory_map_releases_it_once()
     {

@@ -157,7 +157,14 @@ internal static class JobProcess
             {
                 // a broken pipe says the same
             }
-            stop.Cancel();
+            try
+            {
+                stop.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                return; // all jobs are done, and the process is about to end by itself
+            }
             Thread.Sleep(Grace);
             Process.GetCurrentProcess().Kill(); // inside a native call that takes long: no orphan outlives its executor
         })

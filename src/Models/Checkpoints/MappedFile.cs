@@ -66,18 +66,16 @@ internal sealed partial class MappedFile : IDisposable
         handle.AcquirePointer(ref start);
         var data = start + view.PointerOffset + offset;
         var aligned = (nuint)data % (nuint)Math.Min(dtype.ElementSize(), 8) == 0;
+        if (aligned) return Blob.FromMemory((nint)data, shape, dtype, handle.ReleasePointer); // which releases it where it throws, too
         try
         {
-            if (aligned) return Blob.FromMemory((nint)data, shape, dtype, handle.ReleasePointer);
             var copy = torch.empty(shape, dtype);
             Buffer.MemoryCopy(data, (void*)copy.data_ptr(), bytes, bytes);
-            handle.ReleasePointer();
             return copy;
         }
-        catch
+        finally
         {
             handle.ReleasePointer();
-            throw;
         }
     }
 

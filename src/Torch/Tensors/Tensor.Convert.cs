@@ -144,6 +144,7 @@ public partial class Tensor
     /// <summary>Address of the first element; valid while the tensor is.</summary>
     public unsafe nint data_ptr() => (nint)Info().Data;
 
+    // Whoever reads them keeps the tensor alive meanwhile, by a dispose scope or GC.KeepAlive.
     internal unsafe Span<T> Elements<T>() where T : unmanaged
     {
         var info = Info();

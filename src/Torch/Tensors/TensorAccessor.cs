@@ -24,10 +24,23 @@ public sealed class TensorAccessor<T> : IReadOnlyList<T> where T : unmanaged
     public int Count => count;
 
     /// <summary>The element at this place of the row-major order; of a contiguous tensor on the processor as it is now.</summary>
-    public T this[int index] => copy is { } c ? c[index] : tensor.Elements<T>()[index];
+    public T this[int index]
+    {
+        get
+        {
+            var element = copy is { } c ? c[index] : tensor.Elements<T>()[index];
+            GC.KeepAlive(tensor);
+            return element;
+        }
+    }
 
     /// <summary>A new array of all elements.</summary>
-    public T[] ToArray() => copy is { } c ? (T[])c.Clone() : tensor.Elements<T>().ToArray();
+    public T[] ToArray()
+    {
+        var elements = copy is { } c ? (T[])c.Clone() : tensor.Elements<T>().ToArray();
+        GC.KeepAlive(tensor); // often nobody else refers to it, and its memory must not be freed while it is read
+        return elements;
+    }
 
     /// <summary>The elements as they are when the enumeration begins.</summary>
     public IEnumerator<T> GetEnumerator() => ((IEnumerable<T>)ToArray()).GetEnumerator();

@@ -193,6 +193,17 @@ internal sealed class SafetensorsTests
         File.Delete(path);
     }
 
+    // By a shape that libtorch refuses; a header with such a one is refused before.
+    [Test]
+    public void AMapStaysWhereATensorOverItCannotBeMade()
+    {
+        var path = Write(null, ("x", ones(2)));
+        using var stream = MappedFile.OpenFile(path);
+        using var map = MappedFile.Map(stream);
+        Assert.Throws(Is.InstanceOf<TorchException>(), () => map.Tensor(0, [-4], float32));
+        Assert.That(map.Read(0, 8), Is.EqualTo(File.ReadAllBytes(path)[..8]));
+    }
+
     // The kernel refuses a writable private map of more than memory and swap: the map is read-only then.
     [Test]
     public void AFileLargerThanMemoryIsMapped()

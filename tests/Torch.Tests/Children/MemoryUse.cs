@@ -46,6 +46,33 @@ internal static partial class MemoryUse
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Drop() => torch.zeros(1 << 20);
 
+    // Tensors of 40 MB, whose memory malloc gives back to the system at once, that nobody refers to while their elements are read; another
+    // thread collects all the time.
+    internal static int Elements()
+    {
+        const int Count = 10 << 20;
+        var done = false;
+        var collector = new Thread(() =>
+        {
+            while (!Volatile.Read(ref done))
+            {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+        });
+        collector.Start();
+        var wrong = 0;
+        for (var k = 1; k <= 40; k++)
+        {
+            var read = torch.full([Count], k, torch.float32).data<float>().ToArray();
+            if (read.AsSpan().IndexOfAnyExcept((float)k) >= 0) wrong++;
+        }
+        Volatile.Write(ref done, true);
+        collector.Join();
+        Console.WriteLine($"wrong={wrong}");
+        return 0;
+    }
+
     private static int Report(Action<int> work)
     {
         work(Warm);

@@ -11,9 +11,11 @@ internal static class Program
     private static int Main(string[] args) => args switch
     {
         ["bad-calls", var seed, var count] => BadCalls.Run(ulong.Parse(seed), int.Parse(count)),
+        ["bad-kernel-calls"] => BadKernelCalls.Run(),
         ["memory", "scopes"] => MemoryUse.WithScopes(),
         ["memory", "collector"] => MemoryUse.WithCollector(),
         ["memory", "dropped"] => MemoryUse.Dropped(),
+        ["memory", "elements"] => MemoryUse.Elements(),
         ["engine"] => Engine(),
         ["products"] => SomeProducts(),
         ["types"] => Types(),
