@@ -61,14 +61,22 @@ public static class ModelFolder
         var stored = new QuantizedWeights(checkpoint, names, reads, device);
         checkpoint.Require(spec.Weights().Where(w => !stored.Holds(w)).ToDictionary(w => names.Of(w.Name), w => w.Shape), name => names.IsIgnored(name) || stored.IsPart(name));
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
+        if ((device ?? torch.CPU).type == DeviceType.CPU) WeightsInMemory.ThrowIfTooMany(folder, spec.Weights().Where(w => !stored.Holds(w)).Select(w => (w, checkpoint.Find(names.Of(w.Name)))), dtype, makes);
         using var scope = torch.NewDisposeScope();
         var (weights, quantized) = (new Dictionary<string, Tensor>(), new Dictionary<string, QuantizedMatrix>());
         foreach (var weight in spec.Weights())
         {
             using var inner = torch.NewDisposeScope(); // of a matrix that is quantised nothing else stays
-            if (stored.Read(weight) is { } read) quantized.Add(weight.Name, read);
-            else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantized(weight.Name, Outward(weight, Placed(checkpoint.Tensor(names.Of(weight.Name)), device))));
-            else weights.Add(weight.Name, Placed(checkpoint.Tensor(names.Of(weight.Name)), device, dtype).DetachFromDisposeScope());
+            if (stored.Read(weight) is { } read)
+            {
+                quantized.Add(weight.Name, read);
+                continue;
+            }
+            var own = checkpoint.Tensor(names.Of(weight.Name));
+            if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantized(weight.Name, Outward(weight, Placed(own, device))));
+            else weights.Add(weight.Name, Placed(own, device, dtype).DetachFromDisposeScope());
+            // A copy that stays needs no pages of the file beside it.
+            if (!weights.TryGetValue(weight.Name, out var placed) || placed.data_ptr() != own.data_ptr()) checkpoint.Forget(names.Of(weight.Name));
         }
         return new DecoderModel(spec, weights, quantized) { Unquantized = makes is null ? null : name => Unquantized(folder, spec, name, device) };
     }
@@ -118,28 +126,33 @@ public static class ModelFolder
     /// <param name="seed">Seed of the weights.</param>
     /// <param name="architectures">The known ones; null = those that are built in.</param>
     /// <param name="cancel">Ends it between two weights.</param>
+    /// <param name="form">Element type and size of the files; null = float32 in one file.</param>
     /// <returns>Number of parameters.</returns>
-    /// <exception cref="UserErrorException">Unknown architecture, or settings that do not fit each other.</exception>
-    public static long Initialise(string folder, string architecture, JsonObject settings, ulong seed, ModelArchitectures? architectures = null, CancellationToken cancel = default)
+    /// <exception cref="UserErrorException">Unknown architecture, settings that do not fit each other, or too small a disk.</exception>
+    public static long Initialise(string folder, string architecture, JsonObject settings, ulong seed, ModelArchitectures? architectures = null, CancellationToken cancel = default, NewWeightsForm? form = null)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
+        var (type, shardBytes, progress) = form ?? new NewWeightsForm();
         var json = Configuration(architecture, settings, known);
+        json["torch_dtype"] = type.ToString().ToLowerInvariant();
         var spec = known.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(json)));
-        AtomicFile.Write(Path.Combine(folder, "config.json"), json.ToJsonString(Indented) + "\n");
-
         var range = (double?)(json["initializer_range"] ?? json["init_std"]) ?? 0.02;
+        var (all, done) = (spec.Weights().ToList(), 0);
         // Each is made when its turn comes to be written, so that no more than one is in memory.
-        PendingTensor[] weights = [.. spec.Weights().Select(w => new PendingTensor(spec.InFiles(w.Name), torch.float32, w.Shape, () =>
+        PendingTensor[] weights = [.. all.Select(w => new PendingTensor(spec.InFiles(w.Name), type, w.Shape, () =>
         {
             cancel.ThrowIfCancellationRequested();
+            progress?.Invoke(done++, all.Count);
             return w.Role switch
             {
-                WeightRole.Norm => torch.full(w.Shape, spec.Norm.Kind == NormKind.RmsPlusOne ? 0.0 : 1.0, torch.float32),
-                WeightRole.Bias => torch.zeros(w.Shape),
-                _ => new CounterStream(seed, "init", w.Name).Normal(w.Shape, 0, range),
+                WeightRole.Norm => torch.full(w.Shape, spec.Norm.Kind == NormKind.RmsPlusOne ? 0.0 : 1.0, type),
+                WeightRole.Bias => torch.zeros(w.Shape, type),
+                _ => new CounterStream(seed, "init", w.Name).Normal(w.Shape, 0, range).to(type),
             };
         }))];
-        CheckpointFolder.Write(folder, weights);
+        FreeSpace.Require(folder, weights.Sum(w => w.Bytes));
+        AtomicFile.Write(Path.Combine(folder, "config.json"), json.ToJsonString(Indented) + "\n");
+        CheckpointFolder.Write(folder, weights, maxShardBytes: shardBytes);
         return weights.Sum(w => w.Shape.Aggregate(1L, (product, size) => product * size));
     }
 
@@ -204,3 +217,9 @@ public static class ModelFolder
         _ => false,
     };
 }
+
+/// <summary>How the weights of a new model are stored.</summary>
+/// <param name="Dtype">Element type: of another than float32 the weights are those of float32, rounded.</param>
+/// <param name="ShardBytes">A file grows up to this size.</param>
+/// <param name="Progress">Told of weights done and of all; null = nobody.</param>
+public sealed record NewWeightsForm(torch.ScalarType Dtype = torch.ScalarType.Float32, long ShardBytes = CheckpointFolder.DefaultShardBytes, Action<int, int>? Progress = null);

@@ -4,6 +4,7 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
@@ -66,6 +67,41 @@ public class ModelsInitTests
         var answer = new LogProbEngine(model).Score([new CompletionGroup([1, 2], [Completion.Of([3, 4, 5])])], ForwardMode.Plain).Single();
         // Nearly uniform, since new weights are small.
         Assert.That(answer.LogProb, Is.EqualTo(-3 * Math.Log(50)).Within(0.5));
+    }
+
+    [Test]
+    public void Weights_in_bfloat16_and_in_shards_are_those_of_float32_rounded()
+    {
+        using var scope = torch.NewDisposeScope();
+        var (wide, narrow) = (Path.Combine(folder, "wide"), Path.Combine(folder, "narrow"));
+        Assert.That(Run("llama", "--out", wide, "--set", "vocab_size=50").Code, Is.Zero);
+        var (code, _, err) = Run("llama", "--out", narrow, "--set", "vocab_size=50", "--dtype", "bfloat16", "--shard-size", "0.05MB", "--threads", "1");
+        Assert.That((code, err), Is.EqualTo((0, "")));
+        var files = Directory.GetFiles(narrow, "*.safetensors");
+        Assert.That(files, Has.Length.GreaterThan(1));
+        Assert.That(files.Max(file => new FileInfo(file).Length), Is.LessThan(60_000));
+        Assert.That(File.ReadAllText(Path.Combine(narrow, "config.json")), Does.Contain("\"torch_dtype\": \"bfloat16\""));
+        using var a = CheckpointFolder.Open(wide);
+        using var b = CheckpointFolder.Open(narrow);
+        Assert.That(b.Names, Is.EquivalentTo(a.Names));
+        foreach (var name in a.Names) Assert.That(b.Tensor(name).equal(a.Tensor(name).to(torch.bfloat16)), name);
+    }
+
+    [Test]
+    public void What_no_disk_holds_is_refused_before_the_first_weight()
+    {
+        var (code, _, err) = Run("llama", "--out", Path.Combine(folder, "made"), "--set", "vocab_size=16000000", "--set", "hidden_size=262144");
+        Assert.That(code, Is.EqualTo(2), err);
+        Assert.That(err, Does.Match(@"the result takes [0-9.]+ GB and .* has [0-9.]+ GB free; make room there, or give --out a folder on another disk"));
+        Assert.That(Directory.EnumerateFileSystemEntries(folder), Is.Empty);
+    }
+
+    [Test]
+    public void A_size_without_a_unit_is_refused()
+    {
+        var (code, _, err) = Run("llama", "--out", Path.Combine(folder, "made"), "--set", "vocab_size=50", "--shard-size", "5");
+        Assert.That(code, Is.EqualTo(2));
+        Assert.That(err, Does.Contain("--shard-size 5: is a size such as 5GB or 500MB; leave it out for 50GB"));
     }
 
     // Where the key is absent, transformers' classes take 32000 and 128004 and make no embedding of fewer rows.

@@ -1,14 +1,12 @@
 // What a merge holds of the files that it reads: the tensors at hand, not all that it has read.
 
-using System.Globalization;
-using System.Text.RegularExpressions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Merging.Tests;
 
-public partial class MappedPagesTests
+public class MappedPagesTests
 {
     private const long Side = 1024, Tensors = 12, Bytes = 4 * Side * Side;
 
@@ -18,16 +16,6 @@ public partial class MappedPagesTests
         CheckpointFolder.Write(folder, Enumerable.Range(0, (int)Tensors).ToDictionary(k => $"model.layers.{k}.w.weight", k => new CounterStream(2, $"{k}").Normal([Side, Side], 0, 1).mul_(factor)));
         File.WriteAllText(Path.Combine(folder, "config.json"), $$"""{"model_type":"llama","num_hidden_layers":{{Tensors}}}""");
         return folder;
-    }
-
-    // The kernel's word on each map of a folder's file (proc(5), smaps).
-    private static long Resident(string folder)
-    {
-        var (bytes, isOurs) = (0L, false);
-        foreach (var line in File.ReadLines("/proc/self/smaps"))
-            if (Head().IsMatch(line)) isOurs = line.Contains(folder, StringComparison.Ordinal);
-            else if (isOurs && line.StartsWith("Rss:", StringComparison.Ordinal)) bytes += 1024 * long.Parse(line[4..].Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture);
-        return bytes;
     }
 
     // passthrough hands the file's own memory to the writer.
@@ -40,13 +28,10 @@ public partial class MappedPagesTests
         using var plan = Merger.Plan($"merge_method: {method}\nmodels:\n{string.Concat(models.Select(model => $"- model: {model}\n{(method == "linear" ? "  parameters: { weight: 0.5 }\n" : "")}"))}dtype: float32\n", "test.yaml", Workshop.Strategies.Find, path => path);
         var most = 0L;
         var target = Path.Combine(Workshop.Scratch(), "out");
-        new MergeRunner(plan, new MergeOptions { Progress = (_, _, _) => most = Math.Max(most, models.Max(Resident)) }).Write(target);
+        new MergeRunner(plan, new MergeOptions { Progress = (_, _, _) => most = Math.Max(most, models.Max(MappedPages.Resident)) }).Write(target);
         Assert.That(most, Is.InRange(Bytes, 4 * Bytes));
         var (result, first) = (Workshop.Tensors(target), Workshop.Tensors(models[0]));
         Assert.That(result, Has.Count.EqualTo(Tensors));
         foreach (var (name, tensor) in result) Compare.Close(name, tensor, first[name] * (method == "linear" ? 2.0 : 1.0), 1e-6, 1e-6);
     }
-
-    [GeneratedRegex("^[0-9a-f]+-[0-9a-f]+ ")]
-    private static partial Regex Head();
 }

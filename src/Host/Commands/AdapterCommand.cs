@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
@@ -81,7 +82,7 @@ internal static class AdapterCommand
         var (changed, all, decoded) = (0, 0, 0);
         NewFolder.Fill(target, folder =>
         {
-            (changed, all, decoded) = AdapterMerge.Write(folder, from, Sites, PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), quantization, cancel, warn, opened.Files.Tensors);
+            (changed, all, decoded) = AdapterMerge.Write(folder, from, Sites, PluginArchitectures.Of(catalogue), ComputeType.Named(session.Global.Dtype), quantization, cancel, warn, opened.Files.Tensors, Ticker.Counter(session.Output, "tensors written"));
             GrownVocabulary.Write(folder, from, adapter, session.Output.Remark);
             // A model that was trained with a template must be used with that template.
             if (TrainedWith.TemplateIn(adapter) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
@@ -97,12 +98,4 @@ internal static class AdapterCommand
         NewFolder.ThrowIfTaken(folder);
         return folder;
     }
-
-    private static torch.ScalarType? TypeOf(string? dtype) => dtype switch
-    {
-        null => null,
-        "bfloat16" => torch.bfloat16,
-        "float16" => torch.float16,
-        _ => torch.float32,
-    };
 }

@@ -17,6 +17,7 @@ namespace PeftAlign.Host.Commands;
 
 internal static class MergeCommand
 {
+    private const string DefaultShard = "5GB"; // mergekit's
     private const string Summary = "models into one, by mergekit's YAML: linear, slerp, ties, dare_ties ...";
 
     private const string Description = """
@@ -40,7 +41,7 @@ internal static class MergeCommand
         var probe = new Option<string?>("--probe") { HelpName = "F.jsonl", Description = "With --certificate: rows {text} or {ids} on which the drift is measured (default: a built-in text)." };
         var dequantize = new Option<bool>("--dequantize") { Description = "Merge the decoded matrices of models in 4 bits, in the type that they were quantised from." };
         var trainedOver = new QuantizationChoice("--trained-over", null, "With --certificate: adapters were trained over their base in nf4 or fp4; compare them over that and over the full base.");
-        var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => "5GB" };
+        var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => DefaultShard };
         var plugins = PluginFolders.Option();
         var command = new Command("merge", Description) { config, output, certificate, probe, dequantize, shard, plugins };
         foreach (var option in trainedOver.Options) command.Add(option);
@@ -48,7 +49,7 @@ internal static class MergeCommand
         {
             ComputeDevice.ThrowUnlessProcessor(session, "merging");
             trainedOver.ThrowIfGiven(parsed);
-            var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = Bytes(parsed.GetValue(shard)!), Cancellation = cancel };
+            var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = ShardSize.Bytes(parsed.GetValue(shard)!, DefaultShard), Cancellation = cancel };
             var asked = new Asked(parsed.GetValue(config)!, parsed.GetValue(output)!, parsed.GetValue(certificate), parsed.GetValue(probe), parsed.GetValue(dequantize), parsed.GetValue(plugins)!)
             {
                 TrainedOver = trainedOver.Type(parsed) is { } type ? (type, found => trainedOver.Make(parsed, found)!) : null,
@@ -131,13 +132,5 @@ internal static class MergeCommand
             next = Environment.TickCount64 + 10_000;
             output.Remark($"{done} of {total} tensors ({name})");
         };
-    }
-
-    internal static long Bytes(string text)
-    {
-        var unit = text.ToUpperInvariant() switch { var t when t.EndsWith("GB", StringComparison.Ordinal) => 1_000_000_000L, var t when t.EndsWith("MB", StringComparison.Ordinal) => 1_000_000L, _ => 0 };
-        return unit > 0 && double.TryParse(text[..^2], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) && number * unit >= 1 && number * unit < 1e18
-            ? (long)(number * unit)
-            : throw new UserError($"--shard-size {text}", "is a size such as 5GB or 500MB", "leave it out for 5GB");
     }
 }

@@ -6,42 +6,52 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Inspection;
 using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Commands;
 
 internal static class ModelsInitCommand
 {
+    private const string DefaultShard = "50GB"; // transformers'
+
     internal static Command Build(CommandFrame frame)
     {
         var architecture = new Argument<string>("ARCH") { Description = $"A model_type: {string.Join(", ", ModelArchitectures.BuiltIn.Names)}, or a plugin's." };
         var target = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "The new model folder." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", Description = "A key of config.json; several are allowed. vocab_size must be given.", DefaultValueFactory = _ => [] };
+        var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => DefaultShard };
         var plugins = PluginFolders.Option();
-        var command = new Command("init", Description()) { architecture, target, settings, plugins };
-        frame.OnRun(command, Uses.Seed, (parsed, session, cancel) => Task.FromResult(
-            Run(parsed.GetValue(architecture)!, parsed.GetValue(target)!, parsed.GetValue(settings)!, PluginArchitectures.Of(parsed.GetValue(plugins)!), session, cancel)));
+        var command = new Command("init", Description()) { architecture, target, settings, shard, plugins };
+        frame.OnRun(command, Uses.Seed | Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>
+        {
+            if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
+            var form = new NewWeightsForm(ComputeType.Named(session.Global.Dtype) ?? torch.float32, ShardSize.Bytes(parsed.GetValue(shard)!, DefaultShard), Ticker.Counter(session.Output, "tensors written"));
+            return Task.FromResult(Run(parsed.GetValue(architecture)!, parsed.GetValue(target)!, parsed.GetValue(settings)!, PluginArchitectures.Of(parsed.GetValue(plugins)!), form, session, cancel));
+        });
+        command.Options.Single(option => option.Name == "--dtype").Description = "float32, bfloat16 or float16: the element type of the weights (default: float32).";
         return command;
     }
 
     private static string Description() => $"""
-        Makes a model folder with random weights: config.json and model.safetensors in float32. Weights are normal with the
-        standard deviation initializer_range (opt: init_std), norms are the identity, biases 0. The same --seed (default 0)
-        gives the same bytes.
+        Makes a model folder with random weights: config.json and model.safetensors, or shards and their index where that
+        would be larger than --shard-size. Weights are normal with the standard deviation initializer_range (opt: init_std),
+        norms are the identity, biases 0. The same --seed (default 0) gives the same bytes, with any number of threads.
 
         Keys for --set, with their defaults:
         {string.Join(Environment.NewLine, ModelArchitectures.BuiltIn.Names.Select(name => $"  {name}: {string.Join(", ", ModelArchitectures.BuiltIn.Find(name).InitOptions.Select(o => o.Default is { } d ? $"{o.Name}={d}" : o.Name))}"))}
         """;
 
-    private static int Run(string name, string target, string[] given, ModelArchitectures architectures, Session session, CancellationToken cancel)
+    private static int Run(string name, string target, string[] given, ModelArchitectures architectures, NewWeightsForm form, Session session, CancellationToken cancel)
     {
         var settings = Settings(name, architectures.Find(name).InitOptions, given);
         var folder = Path.GetFullPath(target);
         NewFolder.ThrowIfTaken(target);
         long parameters = 0;
-        NewFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures, cancel));
+        NewFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures, cancel, form));
         session.Output.Result(
             () => new JsonObject { ["path"] = target, ["model_type"] = name, ["parameters"] = parameters },
             () => [$"{target}: {name} with {Sizes.Count(parameters)} parameters"]);

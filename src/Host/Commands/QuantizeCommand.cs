@@ -63,7 +63,7 @@ internal static class QuantizeCommand
             return;
         }
         QuantizedFolderFacts facts = null!;
-        NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device, warn: session.Output.Warn));
+        NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, Ticker.Counter(session.Output, "linear layers in 4 bits"), device, warn: session.Output.Warn));
         Tell(session, target, facts, [], "");
     }
 

@@ -5,6 +5,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
+using PeftAlign.Host.Running.Estimates;
 using PeftAlign.Host.SingleTraining;
 using PeftAlign.Plugins;
 using PeftAlign.Torch.Extras;
@@ -58,6 +59,7 @@ internal static class TrainCommand
         if (dryRun)
         {
             var forecast = Forecast.Of(plan, folder, request);
+            if (!ComputeDevice.IsGpu(request.Device)) MemoryAtHand.WarnIfShort(forecast.Bytes, 1, session.Output);
             session.Output.Result(() => forecast.Document(), forecast.Lines);
             return ExitCode.Done;
         }

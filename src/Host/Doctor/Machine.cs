@@ -33,8 +33,7 @@ internal static partial class Machine
         report.Fact("machine", "processor", Processor);
         report.Fact("machine", "cores", Environment.ProcessorCount, $"{Environment.ProcessorCount} usable at {ClockGHz.ToString("0.0", CultureInfo.InvariantCulture)} GHz");
         report.Fact("machine", "vectors", Vectors());
-        var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        var free = Values("/proc/meminfo", "MemAvailable").Select(text => long.Parse(text.Split(' ')[0], CultureInfo.InvariantCulture) * 1024).FirstOrDefault();
+        var (memory, free) = (MachineMemory.Total, MachineMemory.Free);
         report.Fact("machine", "memory_bytes", memory, Gigabytes(memory));
         report.Fact("machine", "memory_free_bytes", free, Gigabytes(free));
         report.Fact("machine", "system", Values("/etc/os-release", "PRETTY_NAME", '=').FirstOrDefault()?.Trim('"') ?? RuntimeInformation.OSDescription);

@@ -13,8 +13,7 @@ internal static class ComputeType
     /// <exception cref="UserError">libtorch has no products of this type on the device (older ones have none of float16 on a processor).</exception>
     internal static torch.ScalarType Of(Session session, torch.Device device, string folder)
     {
-        if (session.Global.Dtype is not { } name) return Standard(device, folder);
-        var type = Enum.Parse<torch.ScalarType>(name, ignoreCase: true);
+        if (session.Global.Dtype is not { } name || Named(name) is not { } type) return Standard(device, folder);
         using var scope = torch.NewDisposeScope();
         try
         {
@@ -26,6 +25,9 @@ internal static class ComputeType
             throw new UserError($"--dtype {name}", $"is no type that this libtorch multiplies matrices in on {(device.type == DeviceType.CPU ? "a processor" : $"{device}")}", "give bfloat16 or float32, or use a newer libtorch", e);
         }
     }
+
+    /// <summary>An element type by the name that --dtype takes; null for none.</summary>
+    internal static torch.ScalarType? Named(string? name) => name is null ? null : Enum.Parse<torch.ScalarType>(name, ignoreCase: true);
 
     /// <summary>The type to compute in where none is asked for.</summary>
     /// <param name="device">Where.</param>

@@ -7,6 +7,7 @@ using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
@@ -26,6 +27,8 @@ internal static class TrainJob
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var options = Options(job, method.Needs.Scores);
         if (method.Needs.Scores && options.Dtype != torch.ScalarType.Float32) throw new UserErrorException("dtype bfloat16 is for language models; a reward model is trained in float32. Leave dtype out.");
+        if (spec["adapter"] is null && method is not ITrainsControls && job.Device.type == DeviceType.CPU)
+            WeightsInTraining.ThrowIfTooMany(PluginArchitectures.Of(job.Plugins).Describe(ModelConfig.Open(place.Base)), options);
         var policy = Loaded(job, place, method, options);
         options = Within(options, policy.Model.Spec, job.Logger);
         var start = TrainingStart.Of(job, place, policy, options, method);

@@ -104,9 +104,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         var parent = Path.GetDirectoryName(target)!;
         _ = Made(parent, () => Directory.CreateDirectory(parent));
         PartialFolder.DeleteAbandoned(target);
-        // Sixteen megabytes for configuration, tokenizer and headers.
-        var (needed, free) = (plan.Tensors.Sum(tensor => tensor.Bytes) + (16 << 20), new DriveInfo(parent).AvailableFreeSpace);
-        if (free < needed) throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"the result takes {needed / 1e9:0.00} GB and {parent} has {free / 1e9:0.00} GB free; make room there, or give --out a folder on another disk."));
+        FreeSpace.Require(target, plan.Tensors.Sum(tensor => tensor.Bytes));
     }
 
     private static T Made<T>(string folder, Func<T> make)

@@ -50,6 +50,8 @@ public sealed partial class CheckpointFolder
     public long CountNonFinite(string name)
     {
         using var scope = torch.NewDisposeScope();
-        return FiniteScan.CountNonFinite(Tensor(name));
+        var count = FiniteScan.CountNonFinite(Tensor(name));
+        Forget(name);
+        return count;
     }
 }

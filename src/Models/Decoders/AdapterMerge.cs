@@ -21,9 +21,10 @@ public static class AdapterMerge
     /// <param name="cancel">Ends it between two tensors.</param>
     /// <param name="warn">Told of what is odd but usable.</param>
     /// <param name="tables">The adapter folder's tensors: where they hold tables with more rows than the base's, the model has these; null = it keeps its own.</param>
+    /// <param name="progress">Told of tensors done and of all; null = nobody.</param>
     /// <returns>How many tensors the adapter changed, of how many, and how many were decoded.</returns>
-    /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default, Action<string>? warn = null, IReadOnlyDictionary<string, Tensor>? tables = null)
+    /// <exception cref="UserErrorException">The folders do not fit, weights cannot hold the adapter, or the disk is too small.</exception>
+    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default, Action<string>? warn = null, IReadOnlyDictionary<string, Tensor>? tables = null, Action<int, int>? progress = null)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var config = ModelConfig.Open(from);
@@ -35,7 +36,7 @@ public static class AdapterMerge
         var model = tables is null ? read : GrownTables.Of(read, tables);
         var sites = load(model.Outline(from)).ToDictionary(s => s.Module, s => s.Delta);
         foreach (var (module, delta) in sites) Check(model, module, delta);
-        var changed = 0;
+        var (changed, done, all) = (0, 0, model.Spec.Weights().Count());
         var pending = model.Spec.Weights().Select(weight =>
         {
             var own = model.Weights.GetValueOrDefault(weight.Name);
@@ -50,15 +51,17 @@ public static class AdapterMerge
             if (own is null) return new PendingTensor(names.Written(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
             return new PendingTensor(names.Written(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
         }).ToList();
+        FreeSpace.Require(target, pending.Sum(tensor => tensor.Bytes));
         ModelFolder.CopyCompanions(from, target, dtype);
         TiedHead.Say(target, spec);
         if (model != read) GrownTables.Say(target, model.Spec.Vocabulary);
         CheckpointFolder.Write(target, pending);
-        return (changed, pending.Count, model.Quantized.Count);
+        return (changed, all, model.Quantized.Count);
 
         Tensor Live(Tensor tensor)
         {
             cancel.ThrowIfCancellationRequested();
+            progress?.Invoke(++done, all);
             return tensor;
         }
     }

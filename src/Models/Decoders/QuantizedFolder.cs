@@ -35,6 +35,8 @@ public static class QuantizedFolder
         var matrices = spec.Weights().Where(w => w.Role == WeightRole.Matrix).ToList();
         var kept = matrices.Where(w => !quantization.Takes(ModelFolder.ModuleOf(w))).Select(w => w.Name).ToHashSet();
         if (kept.Count == matrices.Count) throw new UserErrorException($"Every one of the {matrices.Count} linear layers is skipped, so nothing would be quantised; shorten the skip list.");
+        // Half a byte for each number in 4 bits is a little less than it will be, which is not known before.
+        FreeSpace.Require(target, spec.Weights().Sum(w => checkpoint.Find(names.Of(w.Name)) is var own && w.Role == WeightRole.Matrix && !kept.Contains(w.Name) ? own.Count / 2 : own.Bytes));
         long before = 0, after = 0;
         var (tensors, done) = (new List<PendingTensor>(), 0);
         foreach (var weight in spec.Weights())
@@ -52,6 +54,7 @@ public static class QuantizedFolder
             tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Written(weight.Name) + part.Key, part.Value.cpu().MoveToOuterDisposeScope())));
             after += quantized.Bytes;
             if (place.type != DeviceType.CPU) quantized.Dispose(); // its parts are here by now
+            checkpoint.Forget(names.Of(weight.Name));
             done++;
             progress?.Invoke(done, matrices.Count - kept.Count);
         }
