@@ -75,8 +75,11 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
         return row.Has("prompt_ids")
             ? new EvalRequest.LogLikelihood("", "") { ContextIds = row.Ids("prompt_ids"), ContinuationIds = row.Ids(answer + "_ids"), CutsContinuation = true }
             : row.Fields["prompt"] is JsonArray || (!row.Has("prompt") && row.Fields[answer] is JsonArray) ? Conversation(row, answer)
-            : new EvalRequest.LogLikelihood(row.Text("prompt"), row.Text(answer)) { CutsContinuation = true };
+            : new EvalRequest.LogLikelihood(Prompt(row), row.Text(answer)) { CutsContinuation = true };
     }
+
+    private static string Prompt(DataRecord row) => row.Has("prompt") ? row.Text("prompt")
+        : throw new UserErrorException($"{row.Place}: the pair has no prompt, and without one an answer's likelihood is another quantity; the row has {string.Join(", ", row.Fields.Select(field => field.Key))}. Name the prompt's column in the data set's map (map: {{ prompt: COLUMN }}), or write what both answers begin with as prompt.");
 
     // The words of the last message, after all before it through the template; where they begin is told as in training, by the first token that differs.
     private static EvalRequest.LogLikelihood Conversation(DataRecord row, string answer)

@@ -9,7 +9,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Peft.Bottleneck;
 
-internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapter
+internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapter, IChecksModules
 {
     private const string Prefix = "base_model.model.";
     private const double Deviation = 0.01;
@@ -29,16 +29,23 @@ internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapte
 
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
     {
-        if (options.Targets is not [] && options.Placement != new BottleneckOptions().Placement)
-            throw new UserErrorException($"placement {options.Placement} says where the networks are, and so do the targets [{string.Join(", ", options.Targets)}], which stand in its place; leave one of them out.");
-        IReadOnlyList<string> saved = [.. options.ModulesToSave, .. options.TrainNorms ? NormsOf(model) : []];
-        choice = new Choice(new ModuleTargets(options.Targets is [] ? Placed(model) : options.Targets) { Exclude = options.ExcludeModules, Saved = saved }, options.BottleneckSize, options.NonLinearity);
+        choice = Asked(model);
         Tensor Part(ModuleOutline module, string role, long[] shape)
         {
             if (role.EndsWith(".bias", StringComparison.Ordinal) || (role == "up.weight" && options.Init == "zero")) return torch.zeros(shape, device: module.Device);
             return Cut(seed, role, module.Name, shape).to(module.Device);
         }
         return choice.Sites(model, Part, (module, part) => module.Tensor(part)?.detach().to(torch.float32).clone());
+    }
+
+    public void Check(ModelOutline model) => _ = Asked(model).Modules(model);
+
+    private Choice Asked(ModelOutline model)
+    {
+        if (options.Targets is not [] && options.Placement != new BottleneckOptions().Placement)
+            throw new UserErrorException($"placement {options.Placement} says where the networks are, and so do the targets [{string.Join(", ", options.Targets)}], which stand in its place; leave one of them out.");
+        IReadOnlyList<string> saved = [.. options.ModulesToSave, .. options.TrainNorms ? NormsOf(model) : []];
+        return new Choice(new ModuleTargets(options.Targets is [] ? Placed(model) : options.Targets) { Exclude = options.ExcludeModules, Saved = saved }, options.BottleneckSize, options.NonLinearity);
     }
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
@@ -92,10 +99,14 @@ internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapte
         internal IReadOnlyList<AdapterSite> Sites(ModelOutline model, Func<ModuleOutline, string, long[], Tensor> part, Func<ModuleOutline, string, Tensor?> whole)
         {
             if (!Activations.TryGetValue(NonLinearity, out var activation)) throw AdapterConfig.Wrong("non_linearity", NonLinearity, $"one of {string.Join(", ", Activations.Keys)}");
-            var wraps = Targets.Choose(model, ModuleKind.Linear).Select(m => new AdapterSite(m.Name, new Wrap(
+            var (chosen, saved) = Modules(model);
+            var wraps = chosen.Select(m => new AdapterSite(m.Name, new Wrap(
                 part(m, "down.weight", [Size, m.Outputs]), part(m, "down.bias", [Size]), part(m, "up.weight", [m.Outputs, Size]), part(m, "up.bias", [m.Outputs]), activation)));
-            return [.. wraps, .. WholeModules.Choose(model, Targets.Saved).Select(m => new AdapterSite(m.Name, new Whole(whole(m, "weight"), whole(m, "bias"))))];
+            return [.. wraps, .. saved.Select(m => new AdapterSite(m.Name, new Whole(whole(m, "weight"), whole(m, "bias"))))];
         }
+
+        internal (IReadOnlyList<ModuleOutline> Wrapped, IReadOnlyList<ModuleOutline> Saved) Modules(ModelOutline model) =>
+            (Targets.Choose(model, ModuleKind.Linear), WholeModules.Choose(model, Targets.Saved));
 
         internal JsonObject ToConfig(ModelOutline model, string type) => new()
         {

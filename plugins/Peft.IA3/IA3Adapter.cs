@@ -9,7 +9,7 @@ using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.IA3;
 
-internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
+internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter, IChecksModules
 {
     private const string Prefix = "base_model.model.";
 
@@ -37,9 +37,16 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
 
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
     {
-        var targets = new ModuleTargets(options.Targets.Count == 0 ? UsualOf(model).Targets : options.Targets) { Exclude = options.ExcludeModules, Saved = options.ModulesToSave };
-        choice = new Choice(targets, options.FeedforwardModules ?? UsualOf(model, targets));
+        choice = Asked(model);
         return choice.Sites(model, (module, width, _) => torch.ones([width], device: module.Device), (module, part) => module.Tensor(part)?.detach().to(torch.float32).clone());
+    }
+
+    public void Check(ModelOutline model) => _ = Asked(model).Modules(model);
+
+    private Choice Asked(ModelOutline model)
+    {
+        var targets = new ModuleTargets(options.Targets.Count == 0 ? UsualOf(model).Targets : options.Targets) { Exclude = options.ExcludeModules, Saved = options.ModulesToSave };
+        return new Choice(targets, options.FeedforwardModules ?? UsualOf(model, targets));
     }
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
@@ -89,12 +96,18 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
     {
         internal IReadOnlyList<AdapterSite> Sites(ModelOutline model, Func<ModuleOutline, long, bool, Tensor> factor, Func<ModuleOutline, string, Tensor?> whole)
         {
-            var chosen = Targets.Choose(model, ModuleKind.Linear);
+            var (chosen, saved) = Modules(model);
             var ofInputs = chosen.Where(IsFeedForward).ToHashSet();
+            var sites = chosen.Select(m => new AdapterSite(m.Name, new Scale(factor(m, ofInputs.Contains(m) ? m.Inputs : m.Outputs, ofInputs.Contains(m)), ofInputs.Contains(m))));
+            return [.. sites, .. saved.Select(m => new AdapterSite(m.Name, new Whole(whole(m, "weight"), whole(m, "bias"))))];
+        }
+
+        internal (IReadOnlyList<ModuleOutline> Scaled, IReadOnlyList<ModuleOutline> Saved) Modules(ModelOutline model)
+        {
+            var chosen = Targets.Choose(model, ModuleKind.Linear);
             foreach (var name in FeedForward)
                 if (!Targets.IsRead && !chosen.Any(m => Matches(name, m.Name))) throw new UserErrorException($"feedforward_modules: '{name}' is none of the targets ({string.Join(", ", Targets.Targets)}); name it there too, or leave it out.");
-            var sites = chosen.Select(m => new AdapterSite(m.Name, new Scale(factor(m, ofInputs.Contains(m) ? m.Inputs : m.Outputs, ofInputs.Contains(m)), ofInputs.Contains(m))));
-            return [.. sites, .. WholeModules.Choose(model, Targets.Saved).Select(m => new AdapterSite(m.Name, new Whole(whole(m, "weight"), whole(m, "bias"))))];
+            return (chosen, WholeModules.Choose(model, Targets.Saved));
         }
 
         // PEFT takes two lists only where feedforward_modules are entries of target_modules.

@@ -6,7 +6,7 @@ using PeftAlign.Models.Adapters;
 
 namespace PeftAlign.Peft.Lora;
 
-internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombinesAdapters
+internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombinesAdapters, IChecksModules
 {
     internal const string Type = "LORA";
 
@@ -21,6 +21,8 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
         settings = LoraSettings.Of(options, model);
         return LoraSites.Make(model, settings, new NewParts(settings, seed));
     }
+
+    public void Check(ModelOutline model) => LoraSites.Check(model, LoraSettings.Of(options, model));
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
     {

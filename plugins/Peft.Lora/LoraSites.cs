@@ -23,7 +23,7 @@ internal static class LoraSites
 {
     internal static IReadOnlyList<AdapterSite> Make(ModelOutline model, LoraSettings settings, ILoraParts parts)
     {
-        var sites = settings.Targets.Choose(model, ModuleKind.Linear, ModuleKind.Embedding, ModuleKind.Head).ToDictionary(m => m.Name, m => (Delta)Changed(m, settings, parts));
+        var sites = Chosen(model, settings).ToDictionary(m => m.Name, m => (Delta)Changed(m, settings, parts));
         foreach (var module in WholeModules.Choose(model, settings.Saved)) sites.Add(module.Name, parts.Saved(module));
         foreach (var (module, ids) in Tokens(model, settings))
         {
@@ -36,9 +36,22 @@ internal static class LoraSites
         return model.Modules.Where(m => sites.ContainsKey(m.Name)).Select(m => new AdapterSite(m.Name, sites[m.Name])).ToList();
     }
 
+    /// <summary>Refuses settings that do not fit a model's modules, of which no tensor is looked at.</summary>
+    internal static void Check(ModelOutline model, LoraSettings settings)
+    {
+        foreach (var module in Chosen(model, settings)) _ = settings.ScaleOf(module.Name);
+        WholeModules.Choose(model, settings.Saved);
+    }
+
+    private static IReadOnlyList<ModuleOutline> Chosen(ModelOutline model, LoraSettings settings)
+    {
+        var chosen = settings.Targets.Choose(model, ModuleKind.Linear, ModuleKind.Embedding, ModuleKind.Head);
+        if (settings.UseDora && chosen.FirstOrDefault(m => m.Kind == ModuleKind.Embedding) is { } table) throw new UserErrorException($"use_dora: {table.Name} is an embedding; DoRA is for linear layers. Leave it out of the targets.");
+        return chosen;
+    }
+
     private static LowRank Changed(ModuleOutline module, LoraSettings settings, ILoraParts parts)
     {
-        if (settings.UseDora && module.Kind == ModuleKind.Embedding) throw new UserErrorException($"use_dora: {module.Name} is an embedding; DoRA is for linear layers. Leave it out of the targets.");
         var low = parts.LowRank(module);
         return settings.Bias != "none" && module.Tensor("bias") is not null ? low with { Bias = parts.Bias(module, changed: true) } : low;
     }

@@ -49,6 +49,7 @@ internal static class AdapterKit
         var sites = fitting.Adapter().Attach(fitting.Model, 1);
         var wanted = fitting.Sample.Number("sites") ?? throw new ConformanceException("The sample does not say how many \"sites\" its options choose.");
         Expect.That(sites.Count == wanted, $"The sample's options choose {wanted} modules, but {sites.Count} came: {string.Join(", ", sites.Select(site => site.Module))}.");
+        (fitting.Adapter() as IChecksModules)?.Check(Bare(fitting.Model));
         var unknown = sites.Select(site => site.Module).Except(fitting.Model.Modules.Select(module => module.Name)).ToArray();
         Expect.That(unknown is [], $"Modules that the model does not have: {string.Join(", ", unknown)}.");
         foreach (var site in sites)
@@ -130,7 +131,11 @@ internal static class AdapterKit
         if (fitting.Adapter().Attach(fitting.Model, 1).All(site => site.Delta is VirtualTokens or PrefixKV)) return; // it chooses none
         var options = fitting.Sample.Json["unmatched"] as JsonObject ?? throw new ConformanceException("The sample needs \"unmatched\", options that choose no module.");
         Expect.UserError(() => _ = fitting.Adapter((JsonObject)options.DeepClone()).Attach(fitting.Model, 1), "no module matches");
+        if (fitting.Adapter((JsonObject)options.DeepClone()) is IChecksModules checks) Expect.UserError(() => checks.Check(Bare(fitting.Model)), "no module matches, in Check");
     }
+
+    // As planning knows a model.
+    private static ModelOutline Bare(ModelOutline model) => model with { Modules = [.. model.Modules.Select(module => module with { Tensor = _ => null, Unquantized = () => null })] };
 
     // Every trainable tensor by module and role, as text of its bytes.
     private static IEnumerable<string> Bytes(IReadOnlyList<AdapterSite> sites) =>

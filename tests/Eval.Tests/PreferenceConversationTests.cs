@@ -44,6 +44,7 @@ public sealed class PreferenceConversationTests
     [TestCase($$"""{"prompt": {{Asked}}, "chosen": "upon", "rejected": "more"}""", "rows, row 1: field 'chosen' must be a list of messages, as the row's other texts are")]
     [TestCase($$"""{"prompt": {{Asked}}, "chosen": [], "rejected": []}""", "rows, row 1: 'chosen' must end with words of the assistant")]
     [TestCase($$"""{"prompt": [5], "chosen": [{{Good}}], "rejected": [{{Bad}}]}""", "rows, row 1: field 'prompt' must be a list of messages, each with role and content as texts")]
+    [TestCase("""{"chosen": "upon", "rejected": "more", "question": "Once"}""", "rows, row 1: the pair has no prompt, and without one an answer's likelihood is another quantity; the row has chosen, rejected, question. Name the prompt's column in the data set's map (map: { prompt: COLUMN })")]
     public void Other_rows_are_named(string row, string said) => Assert.That(() => Requests(row), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith(said));
 
     private static List<EvalRequest.LogLikelihood> Requests(string row)

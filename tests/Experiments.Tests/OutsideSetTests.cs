@@ -75,7 +75,7 @@ public sealed class OutsideSetTests
         var losses = File.ReadLines(Path.Combine(user.Job(train), "metrics.jsonl")).Select((row, k) => $"step {train} {k + 1} {((double)System.Text.Json.Nodes.JsonNode.Parse(row)!["loss"]!).ToString("R", CultureInfo.InvariantCulture)}").ToList();
         Assert.That(losses, Has.Count.EqualTo(4));
         Assert.That(own, Is.EqualTo((string[])[$"start {train} 1", .. losses, own[^2], $"dispose {train}"]));
-        Assert.That(own[^2], Does.StartWith($"Finished {train} ").And.Contain("final_loss"));
+        Assert.That(own[^2], Does.StartWith($"Finished {train} ").And.Contain("final_loss").And.EndWith(" with its result"));
         Assert.That(told.Count(line => line.StartsWith("start ", StringComparison.Ordinal)), Is.EqualTo(27), "every job");
         Assert.That(told.Count(line => Regex.IsMatch(line, "^Finished evaluate/.* log_prob")), Is.EqualTo(12));
         var log = File.ReadAllText(Path.Combine(user.Job(train), "log.txt"));

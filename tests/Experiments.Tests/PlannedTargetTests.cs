@@ -30,6 +30,12 @@ public sealed class PlannedTargetTests
     [TestCase("{ type: lora, targets: 'model.*.(q|w)_prj' }", "matches no module of this llama model")]
     [TestCase("{ type: lora, targets: [q_proj], layers_to_transform: [7] }", "leave none of this llama model")]
     [TestCase("{ type: lora, targets: [q_proj], modules_to_save: [lm_haed] }", "modules_to_save: 'lm_haed' matches no module")]
+    [TestCase("{ type: ia3, targets: [k_proj], feedforward_modules: [down_proj] }", "feedforward_modules: 'down_proj' is none of the targets (k_proj)")]
+    [TestCase("{ type: lora, targets: [q_proj], rank_pattern: { q_proj: 4, self_attn.q_proj: 2 } }", "rank_pattern: 'q_proj' (4) and 'self_attn.q_proj' (2) both mean model.layers.0.self_attn.q_proj")]
+    [TestCase("{ type: lora, targets: [q_proj], alpha_pattern: { q_proj: 4, self_attn.q_proj: 2 } }", "alpha_pattern: 'q_proj' (4) and ")]
+    [TestCase("{ type: lora, targets: [q_proj, embed_tokens], use_dora: true }", "use_dora: model.embed_tokens is an embedding")]
+    [TestCase("{ type: bottleneck, targets: [o_prj] }", "'o_prj' matches no module")]
+    [TestCase("{ type: bottleneck, modules_to_save: [lm_haed] }", "modules_to_save: 'lm_haed' matches no module")]
     public void Names_that_the_models_do_not_have_are_told(string adapter, string said)
     {
         using var user = new Peftalign();
@@ -61,6 +67,8 @@ public sealed class PlannedTargetTests
     [TestCase("{ type: lora, targets: [q_proj, mlp.down_proj, embed_tokens], exclude_modules: [model.layers.0.self_attn.q_proj], layers_to_transform: [1], modules_to_save: [norm] }", "sft")]
     [TestCase("{ type: lora, targets: '.*(q|v)_proj' }", "sft")]
     [TestCase("{ type: lora }", "sft")]
+    [TestCase("{ type: ia3 }", "sft")]
+    [TestCase("{ type: lora, targets: [q_proj], rank_pattern: { q_proj: 4 }, alpha_pattern: { v_proj: 4 } }", "sft")]
     [TestCase("{ type: prompt, num_virtual_tokens: 2 }", "sft")]
     [TestCase("{ type: bottleneck, targets: [o_proj], bottleneck_size: 4 }", "sft")]
     [TestCase("{ type: lora, targets: [q_proj], modules_to_save: [score] }", "reward")]

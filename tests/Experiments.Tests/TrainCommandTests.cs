@@ -87,6 +87,18 @@ public sealed class TrainCommandTests
         Assert.That(Peftalign.Call("train", "stf", "--model", Model, "--data", "x", "--out", user.Run).Err, Does.Contain("Did you mean 'sft'"));
     }
 
+    // A near name would lead away from what was meant.
+    [TestCase("sft", "--rank=8", "--rank: an option of the adapters lora, and none is trained; add --adapter lora, or leave it out")]
+    [TestCase("sft", "--lora_alpha=8", "--lora_alpha: an option of the adapter")]
+    [TestCase("sft", "--beta=0.1", "--beta: an option of the methods ")]
+    [TestCase("sft", "--baeta=0.1", "--baeta: no such option; ")]
+    public void An_option_of_another_part_is_told_as_such(string method, string option, string said)
+    {
+        var told = Peftalign.Call("train", method, "--model", Model, "--data", TrainRows.Path(user), "--out", user.Run, option);
+        Assert.That((told.Code, told.Err), Is.EqualTo((2, told.Err)));
+        Assert.That(told.Err, Does.Contain(said).And.Not.Contain("--data?"));
+    }
+
     [Test]
     public void A_folder_of_other_things_and_data_without_rows_are_refused()
     {

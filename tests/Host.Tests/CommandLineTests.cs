@@ -67,6 +67,11 @@ public class CommandLineTests
         Assert.That((code, text, err), Is.EqualTo((2, "", message)));
     }
 
+    // --type is near, and not what was meant.
+    [Test]
+    public void AnOptionOfOtherCommandsIsNotTakenForANearName() =>
+        Assert.That(Run(Catalogue.Commands, "adapter", "combine", "--adapter", "a", "--adapter", "b", "--out", "c", "--dtype", "float32"), Is.EqualTo((2, "", "peftalign: adapter combine --dtype: makes no difference to this command; peftalign adapter combine --help says what it takes\n")));
+
     // The value that is wrong, wherever it stands, and no type of .NET.
     [TestCase("--eos 1.5", "--eos 1.5: is a whole number of at most 2147483647")]
     [TestCase("--eos x --eos 3", "--eos x: is a whole number of at most 2147483647")]

@@ -30,6 +30,7 @@ internal static class Families
     {
         var config = new JsonObject { ["model_type"] = type, ["architectures"] = new JsonArray(architecture), ["vocab_size"] = 6, ["hidden_size"] = 4, ["num_hidden_layers"] = layers, ["num_attention_heads"] = 2, ["tie_word_embeddings"] = false };
         foreach (var (key, value) in further) config[key] = value;
+        config.TryAdd("num_key_value_heads", config["num_attention_heads"]!.DeepClone()); // classes have their own number, which would not fit
         return config;
     }
 

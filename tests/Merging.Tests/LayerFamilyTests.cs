@@ -264,6 +264,23 @@ public class LayerFamilyTests
         Assert.That(merged["model.decoder.project_in.weight"].equal(a["decoder.project_in.weight"]) && merged["model.decoder.project_out.weight"].equal(b["decoder.project_out.weight"]), Is.True);
     }
 
+    // DistilBERT's keys of config.json are its own (n_layers, dim), and MPT's too: both are merged and stacked like the others.
+    [TestCase("distilbert", "DistilBertForMaskedLM", "distilbert.transformer.layer.{0}.attention.q_lin.weight", "distilbert.embeddings.word_embeddings.weight", "dim", "n_heads")]
+    [TestCase("mpt", "MptForCausalLM", "transformer.blocks.{0}.attn.Wqkv.weight", "transformer.wte.weight", "d_model", "n_heads")]
+    public void LayersThatAreCountedByNLayersAreLayers(string type, string architecture, string weight, string table, string width, string heads)
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        string Of(int layer) => string.Format(System.Globalization.CultureInfo.InvariantCulture, weight, layer);
+        foreach (var name in (string[])["a", "b"])
+            Families.Write(root, name, new JsonObject { ["model_type"] = type, ["architectures"] = new JsonArray(architecture), ["vocab_size"] = 6, [width] = 4, ["n_layers"] = 2, [heads] = 2 }, [(table, [6, 4]), (Of(0), [4, 4]), (Of(1), [4, 4])]);
+        var (a, b) = (Workshop.Tensors(Path.Combine(root, "a")), Workshop.Tensors(Path.Combine(root, "b")));
+        Compare.Close("mean", Families.Merged(root, Half)[Of(1)], (a[Of(1)] + b[Of(1)]) / 2, 1e-6, 1e-6);
+        var stacked = Families.Merged(root, Families.Stack("", ("a", 0, 2), ("b", 1, 2)), out var folder, out _);
+        Assert.That(stacked[Of(2)].equal(b[Of(1)]) && stacked[table].equal(a[table]), Is.True);
+        Assert.That(Workshop.Json(Path.Combine(folder, "config.json")).GetProperty("n_layers").GetInt32(), Is.EqualTo(3));
+    }
+
     // As files in float16 hold -1e9; anywhere else an infinity is a damaged weight.
     [Test]
     public void WhatMasksAreFilledWithMayBeAnInfinity()

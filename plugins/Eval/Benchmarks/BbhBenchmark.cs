@@ -138,6 +138,7 @@ internal sealed class BbhBenchmark : IBenchmark
     private IReadOnlyDictionary<string, Part> Read()
     {
         var wanted = All.SelectMany(t => (string[])[$"{t}.json", $"{t}.txt"]).Append("direct_prompts_27.json").ToHashSet();
+        // The authors' repository has a folder bbh beside its prompts, whatever it is called itself.
         string[] usual = Directory.Exists(System.IO.Path.Combine(options.Path, "cot-prompts")) ? [] : ["bbh", "BIG-Bench-Hard"];
         var place = new DataPlace(options.Path, usual, wanted.Contains);
         var missing = tasks.Where(t => place.Find($"{t}.json") is null).ToList();

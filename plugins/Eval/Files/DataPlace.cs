@@ -13,14 +13,12 @@ internal sealed class DataPlace
     private readonly Dictionary<string, Func<string>> texts = [];
 
     /// <param name="path">A folder, a folder that holds one of the names, or an archive.</param>
-    /// <param name="names">Folders that the data usually lies in; a path that is itself of such a name is taken whole.</param>
+    /// <param name="names">Folders that the data usually lies in.</param>
     /// <param name="wanted">Which files, by their names without folders.</param>
     /// <exception cref="UserErrorException">There is nothing.</exception>
     internal DataPlace(string path, IReadOnlyList<string> names, Func<string, bool> wanted)
     {
-        // data/bbh may be the authors' repository, which has a folder bbh of its own beside its prompts.
-        var isIt = names.Contains(System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path))));
-        Path = (isIt ? null : names.Select(n => System.IO.Path.Combine(path, n)).FirstOrDefault(Directory.Exists)) ?? path;
+        Path = names.Select(n => System.IO.Path.Combine(path, n)).FirstOrDefault(Directory.Exists) ?? path;
         if (File.Exists(Path)) Add(Path, System.IO.Path.GetFileName(Path), wanted);
         else if (!Directory.Exists(Path)) throw new UserErrorException($"{path} is not there; give the folder or archive that holds the data.");
         else

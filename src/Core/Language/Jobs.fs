@@ -42,20 +42,23 @@ type internal Graph(faults: Faults, known: Known, paths: Paths, missing: ResizeA
         | true, found -> found
         | _ ->
             let found =
-                match paths.ContentHash path |> Given.text, missing with
-                | "", Some missing ->
-                    missing.Add
+                match paths.ContentHash path |> Given.text with
+                | "" ->
+                    let gone =
                         {
                             Path = path
                             Line = mark.Line
                             Column = mark.Column
                         }
 
-                    "missing:" + path
-                | "", None ->
-                    faults.Add(mark, "", $"'{path}' does not exist; correct the path, or plan with --dry-run")
-                    "missing"
-                | found, _ -> found
+                    match missing with
+                    | Some missing ->
+                        missing.Add gone
+                        "missing:" + path
+                    | None ->
+                        faults.Add(mark, "", gone.Fault.Message)
+                        "missing"
+                | found -> found
 
             hashes.Add(path, found)
             found

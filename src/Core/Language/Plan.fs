@@ -86,7 +86,20 @@ type Plan =
 
 /// <summary>A path that a manifest names and that leads to nothing; Line and Column are 0 where no place of the manifest gives it.</summary>
 type MissingPath =
-    { Path: string; Line: int; Column: int }
+    {
+        Path: string
+        Line: int
+        Column: int
+    }
+
+    /// <summary>The fault that it is for a job that reads it.</summary>
+    member missing.Fault: Fault =
+        {
+            Line = missing.Line
+            Column = missing.Column
+            Path = ""
+            Message = $"'{missing.Path}' does not exist; correct the path, or plan with --dry-run"
+        }
 
 /// <summary>A plan, or the faults that prevent it. Plan is null where there are faults. Missing: paths whose names stand for their
 /// contents, where a plan may have such; by their places.</summary>
@@ -97,3 +110,15 @@ type PlanResult =
         Missing: IReadOnlyList<MissingPath>
         Faults: IReadOnlyList<Fault>
     }
+
+    /// <summary>The missing paths whose contents jobs of a part of the plan read.</summary>
+    /// <param name="part">What is to be run.</param>
+    member result.MissingOf(part: Plan) : IReadOnlyList<MissingPath> =
+        let read =
+            part.Jobs
+            |> Seq.collect _.Inputs
+            |> Seq.filter (fun input -> input.Hash <> "")
+            |> Seq.map _.Path
+            |> HashSet
+
+        result.Missing |> Seq.filter (fun gone -> read.Contains gone.Path) |> Array.ofSeq :> _

@@ -26,7 +26,7 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
         using var adapter = AdapterFolder.Open(folder, [PeftType(folder)]);
         foreach (var warning in adapter.Warnings) warn(warning);
         var files = new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));
-        return (files, Of(adapter.PeftType, folder));
+        return (files, Of(adapter.PeftType, folder).Reader);
     }
 
     /// <summary>What a folder changes of a model. Entries of target_modules that the model has no module for are told, as PEFT passes over them.</summary>
@@ -88,14 +88,22 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
 
     private static string CheckedType(string file) => Config(file)["peft_type"] is JsonValue value && value.TryGetValue<string>(out var type) ? type : "LORA";
 
-    private IPeftAdapter Of(string type, string folder)
+    /// <summary>What outside the product reads a folder, with the version of its numbers, as part of what identifies a policy; empty where the product does.</summary>
+    /// <exception cref="UserErrorException">It is no adapter's folder, or nothing reads its peft_type.</exception>
+    internal string PartOf(string folder)
+    {
+        var (plugin, contract) = Of(PeftType(folder), folder).By;
+        return plugin.Origin == PluginOrigin.Product ? "" : $"+{plugin.Manifest.Id}/{contract.Name}@{contract.ResultVersion}";
+    }
+
+    private (Provided By, IPeftAdapter Reader) Of(string type, string folder)
     {
         var name = Names.GetValueOrDefault(type, type.ToLowerInvariant());
         var provided = plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IPeftAdapter)) && p.Contract.Alias == "").ToList();
         foreach (var candidate in provided.OrderByDescending(p => p.Contract.Name == name))
         {
             var reader = plugins.Create<IPeftAdapter>(candidate.QualifiedName, [], new BareContext());
-            if (reader.PeftType == type) return reader;
+            if (reader.PeftType == type) return (candidate, reader);
         }
         throw new UserError($"{folder}: peft_type {type}", $"is read by none of the installed adapters ({string.Join(", ", provided.Select(p => p.Contract.Name).Order(StringComparer.Ordinal))})", "install a plugin that provides it");
     }

@@ -166,8 +166,9 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         if (name.StartsWith('-'))
         {
             var options = command.Options.SelectMany(option => option.Aliases.Prepend(option.Name));
-            var limit = GlobalOptionSet.Valued.Contains(name) ? "makes no difference to this command" : "no such option";
-            return PlannedParts.Error(path, name) ?? new UserError($"{path} {name}", limit, Near.DidYouMean(name, options) ?? more);
+            // One that is spelt right but for other commands is near to nothing.
+            if (GlobalOptionSet.Valued.Contains(name)) return new UserError($"{path} {name}", "makes no difference to this command", more);
+            return PlannedParts.Error(path, name) ?? new UserError($"{path} {name}", "no such option", Near.DidYouMean(name, options) ?? more);
         }
         if (command.Subcommands.Count > 0)
             return PlannedParts.Error(path, token) ?? new UserError($"{path} {token}", "no such command", Near.DidYouMean(token, command.Subcommands.Select(sub => sub.Name)) ?? more);

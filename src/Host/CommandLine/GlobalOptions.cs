@@ -31,7 +31,7 @@ internal sealed class GlobalOptionSet
 
     private readonly Option<string?> device = Typed("--device", "DEVICE", "cpu, cuda or cuda:N (default: the first GPU that libtorch sees, else cpu).", ParseDevice);
     private readonly Option<string?> dtype = Typed("--dtype", "TYPE", "float32, bfloat16 or float16 (default: float32 on a processor, the checkpoint's on a GPU).", ParseDtype);
-    private readonly Option<int?> threads = Typed("--threads", "N", "Processor threads (default: the cores that the process may use).", ParseThreads);
+    private readonly Option<int?> threads = Typed("--threads", "N", "Processor threads (default: the cores that the process may use; except in train and run, PEFTALIGN_THREADS where it is set).", ParseThreads);
     private readonly Option<long?> seed = Typed("--seed", "N", "Seed of all random numbers.", ParseSeed);
     private readonly Option<bool> json = new("--json") { Description = "Write exactly one JSON document (or JSON lines) to stdout." };
     private readonly Option<bool> quiet = new("--quiet") { Description = "No progress and no remarks on stderr; failures are still reported." };

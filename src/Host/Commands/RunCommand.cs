@@ -59,8 +59,8 @@ internal static class RunCommand
     private static int Describe(string manifest, Planned planned, PlanForecast forecast, Output output)
     {
         var (plan, matrix, missing) = (planned.Plan, new MatrixTable(planned.Plan), planned.Missing);
-        foreach (var path in missing.Take(MissingToldAtMost)) output.Warn($"{manifest}:{(path.Line > 0 ? $"{path.Line}:{path.Column}:" : "")} '{path.Path}' does not exist; its name stands for its content");
-        if (missing.Count > MissingToldAtMost) output.Warn($"{missing.Count - MissingToldAtMost} more paths do not exist (--json has all)");
+        SayMissing(manifest, missing, "its name stands for its content", output);
+        foreach (var warning in forecast.Warnings) output.Warn(warning);
         output.Result(
             () => new JsonObject
             {
@@ -81,6 +81,12 @@ internal static class RunCommand
                 .. plan.Jobs.Count > JobsToldAtMost ? [$"  and {plan.Jobs.Count - JobsToldAtMost} more (--json has all)"] : (string[])[],
             ]);
         return ExitCode.Done;
+    }
+
+    private static void SayMissing(string manifest, IReadOnlyList<Core.MissingPath> missing, string what, Output output)
+    {
+        foreach (var path in missing.Take(MissingToldAtMost)) output.Warn($"{manifest}:{(path.Line > 0 ? $"{path.Line}:{path.Column}:" : "")} '{path.Path}' does not exist; {what}");
+        if (missing.Count > MissingToldAtMost) output.Warn($"{missing.Count - MissingToldAtMost} more paths do not exist (run --dry-run --json has all)");
     }
 
     // plan.json: the graph, for people and tools; the run itself plans anew each time.
@@ -105,13 +111,15 @@ internal static class RunCommand
         var (run, output) = (planned.Run, session.Output);
         LibTorch.CheckSettings(); // jobs of their own would each say it
         if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
-        PlannedData.ThrowIfUnreadable(planned);
+        foreach (var warning in PlannedData.ThrowIfUnreadable(planned)) output.Warn(warning);
+        SayMissing(asked.Manifest, planned.Missing, $"no job of --only {asked.Only} reads it", output);
         using var held = Planning.Hold(run);
         // Refusals first, since what --strict deletes is gone.
         var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);
         planned.Keep();
         planned.Claims.Write(run);
-        RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
+        // Made while files were away, a plan has their jobs under other ids: it does not take the place of one that has all that is to be run.
+        if (planned.Missing.Count == 0 || !RunView.Plans(run, planned.Plan.Jobs.Select(job => job.Id))) RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
         var files = new FileHashes(planned.Plugins);
         ChangedFiles.Handle(planned.Plan, run, files, strict, output);
         foreach (var job in planned.Plan.Jobs)

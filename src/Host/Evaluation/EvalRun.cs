@@ -3,6 +3,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Jobs;
@@ -68,7 +69,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var template = asked.ChatTemplate is { } name ? File.Exists(name) ? Of(name) : name : "";
         // As in a plan: what the product computes is told by its content alone.
         var parts = string.Concat(new FolderParts(Directory.GetCurrentDirectory(), plugins.Plugins).Of(choice.Model).Select(part => $"+{part.Plugin}/{part.Name}@{part.ResultVersion}"));
-        return $"{Of(choice.Model)}{parts} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{Type} {template}";
+        return $"{Of(choice.Model)}{parts} {(choice.Adapter is { } adapter ? Of(adapter) + new AdapterReader(plugins).PartOf(choice.Resolved().Choice.Adapter!) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{Type} {template}";
     }
 
     /// <summary>The folder of results.</summary>

@@ -31,6 +31,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
     /// <summary>A line in the job's log.</summary>
     internal void Warn(string warning) => Logger.LogWarning("{Warning}", warning);
 
+    /// <summary>Hears of data sets with fewer rows than their `take`; null = the job's log.</summary>
+    internal Action<string>? Fewer { get; init; }
+
     /// <summary>Who hears of the job's numbers; null where nobody does.</summary>
     internal Trackers? Trackers { get; init; }
 
@@ -77,7 +80,29 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
         if (definition["mixture"] is not null) return MixedData.Sequence(MixedData.Parts(this, definition));
         var records = Rows(Create<IDatasetReader>(definition["reader"]!), (string?)definition["split"]);
         if (definition["map"] is JsonObject { Count: > 0 } map) records = records.Select(record => Mapped(record, map));
-        return definition["take"] is { } take ? records.Take((int)take) : records;
+        return definition["take"] is { } take ? Taken(records, (int)take, definition) : records;
+    }
+
+    private IEnumerable<DataRecord> Taken(IEnumerable<DataRecord> records, int take, JsonObject dataset)
+    {
+        var rows = 0;
+        foreach (var record in records.Take(take))
+        {
+            rows++;
+            yield return record;
+        }
+        SayIfFewer(dataset, rows, take);
+    }
+
+    /// <summary>Says where a data set has fewer rows than its `take`.</summary>
+    /// <param name="dataset">Its definition.</param>
+    /// <param name="rows">Those that there are.</param>
+    /// <param name="take">Those that are asked for.</param>
+    internal void SayIfFewer(JsonObject dataset, int rows, int take)
+    {
+        if (rows >= take) return;
+        var name = (string?)dataset["reader"]?["options"]?["path"] ?? (string?)dataset["reader"]?["name"] ?? "a mixture";
+        (Fewer ?? Warn)($"take: {take} rows of {name} are asked for and {rows} are there, which are all used; lower take, or leave it out");
     }
 
     private static IEnumerable<DataRecord> Rows(IDatasetReader reader, string? split)

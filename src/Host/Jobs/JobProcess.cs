@@ -89,24 +89,29 @@ internal static class JobProcess
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
         var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept, Time = time, Say = warning => Say(messages, new JsonObject { ["warning"] = warning }) };
         JobInputs.ThrowIfChanged(job);
-        var outcome = Tracked(job, kind);
-        var spent = time.Before + time.Now;
-        var timing = new Timing(time.Started, spent.Seconds, spent.Processor, ProcessStatus.Bytes("self", "VmHWM") ?? 0) { Device = job.UsedDevice?.ToString() };
+        Tracked(job, kind);
+    }
+
+    // The result is the last that is written: a job that has it is finished.
+    private static void Finish(JobContext job, JsonObject outcome)
+    {
+        var (spec, folder, spent) = (job.Spec, job.Folder, job.Time.Before + job.Time.Now);
+        var timing = new Timing(job.Time.Started, spent.Seconds, spent.Processor, ProcessStatus.Bytes("self", "VmHWM") ?? 0) { Device = job.UsedDevice?.ToString() };
         Timing.Write(folder, folder.IsFinished ? Timing.Read(folder) : null, timing, spec.Threads);
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
         FinishedJob.NoteMade(result, folder);
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 
-    private static JsonObject Tracked(JobContext job, JobKind kind)
+    private static void Tracked(JobContext job, JobKind kind)
     {
         using var trackers = new Trackers(job);
         try
         {
             var outcome = kind.Run(job with { Trackers = trackers });
             JobInputs.ThrowIfChangedMeanwhile(job);
-            trackers.End(TrackedOutcome.Finished, Store.JobReading.Numbers(outcome));
-            return outcome;
+            Finish(job, outcome);
+            trackers.End(TrackedOutcome.Finished, Store.JobReading.Numbers(outcome)); // which promises that there is a result
         }
         catch (Exception e)
         {

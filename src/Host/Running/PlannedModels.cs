@@ -29,7 +29,7 @@ internal sealed class PlannedModels(string root, bool mayMiss)
         try
         {
             ModelConfig.Open(folder);
-            if (mayMiss && !HasWeights(folder)) return null;
+            if (mayMiss && !CheckpointFolder.HasWeights(folder)) return null;
             using var weights = CheckpointFolder.Open(folder);
             return null;
         }
@@ -38,7 +38,4 @@ internal sealed class PlannedModels(string root, bool mayMiss)
             return e.Message;
         }
     }
-
-    // Of any of the names that CheckpointFolder looks for.
-    private static bool HasWeights(string folder) => Directory.EnumerateFiles(folder, "model.safetensors*").Concat(Directory.EnumerateFiles(folder, "pytorch_model.bin*")).Any();
 }

@@ -14,7 +14,7 @@ namespace PeftAlign.Host.Running;
 /// <param name="Root">The manifest's folder.</param>
 /// <param name="Plugins">The plugins by id.</param>
 /// <param name="Claims">What the report tests.</param>
-/// <param name="Missing">Paths whose names stand for their contents, in a dry run.</param>
+/// <param name="Missing">Paths whose names stand for their contents: in a dry run, and of jobs that --only leaves out.</param>
 /// <param name="Keep">Writes what planning learned; called when the run's folder is held.</param>
 internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, RunClaims Claims, IReadOnlyList<MissingPath> Missing, Action Keep)
 {
@@ -35,9 +35,10 @@ internal static class Planning
         ThrowIfAny(manifest, read.Faults, plugins.Failures);
         var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", FolderName(read.Experiment!.Name))));
         var hashes = new ContentHashes(run.Hashes, root) { Cancellation = cancel };
-        var planned = Plans.Create(read.Experiment!, path => Content(hashes, run, Path.GetFullPath(path, root), path), asked.DryRun, new FolderParts(root, plugins.ById.Values).Of);
+        var planned = Plans.Create(read.Experiment!, path => Content(hashes, run, Path.GetFullPath(path, root), path), asked.DryRun || asked.Only is not null, new FolderParts(root, plugins.ById.Values).Of);
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
+        if (!asked.DryRun) ThrowIfAny(manifest, [.. planned.MissingOf(chosen).Select(gone => gone.Fault)]);
         NotBuilt.ThrowIfAny(chosen);
         ThrowIfAny(manifest, [.. new PlannedModels(root, asked.DryRun).Faults(chosen.Jobs.Where(job => !run.IsSettled(job))).Select(fault => read.Experiment!.FaultOfModel(fault.Folder, fault.Message)).OfType<Fault>()]);
         var catalogue = new PluginCatalogue(plugins.ById.Values, []);

@@ -15,7 +15,7 @@ internal sealed record KnownPlugin(PluginFolder Folder, string Source);
 internal static class SchemaCatalogue
 {
     /// <summary>Version of the engine's numbers, by kind of job: raised whenever the same plan gives other results.</summary>
-    private static readonly (string Job, int ResultVersion)[] Engine = [("make-model", 1), ("make-dataset", 6), ("reference", 7), ("train", 14), ("select", 1), ("merge", 6), ("evaluate", 11)];
+    private static readonly (string Job, int ResultVersion)[] Engine = [("make-model", 1), ("make-dataset", 7), ("reference", 8), ("train", 15), ("select", 1), ("merge", 6), ("evaluate", 12)];
 
     /// <summary>Version of the numbers of a kind of job.</summary>
     internal static int VersionOf(string job) => Array.Find(Engine, e => e.Job == job).ResultVersion;

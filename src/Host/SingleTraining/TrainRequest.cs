@@ -58,7 +58,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
     /// <exception cref="UserErrorException">Every fault at once: unknown flags, wrong types, values out of range, missing files.</exception>
     internal static TrainPlan Of(TrainRequest request, TrainFlags flags, PluginCatalogue plugins, Func<string, string?> contentHash)
     {
-        var faults = Unknown(request, flags).Concat(Missing(request, flags)).ToList();
+        var faults = Unknown(request, flags, plugins).Concat(Missing(request, flags)).ToList();
         Provided?[] named = [plugins.Find("method", request.Method), request.Adapter is { } adapter ? plugins.Find("adapter", adapter) : null, request.Quantization is { } quantization ? plugins.Find("quantization", quantization) : null];
         var parts = new FolderParts(Directory.GetCurrentDirectory(), plugins.Plugins);
         var computing = parts.Of(request.Model).Select(part => part.Plugin).ToList();
@@ -153,7 +153,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
         }
     }
 
-    private static IEnumerable<string> Unknown(TrainRequest request, TrainFlags flags)
+    private static IEnumerable<string> Unknown(TrainRequest request, TrainFlags flags, PluginCatalogue plugins)
     {
         var follows = false;
         foreach (var token in request.Unmatched)
@@ -164,9 +164,19 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
             var plain = TrainFlags.Dashed(name);
             var both = flags.All.Where(f => f.Name is { } own && (own == "method-" + plain.TrimStart('-') || own == "adapter-" + plain.TrimStart('-'))).ToList();
             if (both.Count > 1) yield return $"{name}: the method and the adapter both have this option; write {string.Join(" or ", both.Select(f => "--" + f.Name))}";
+            else if (OfAnother(plugins, request, plain) is { } owner) yield return $"{name}: {owner}";
             else if (name.StartsWith('-')) yield return $"{name}: no such option; {Near.DidYouMean(plain, request.Flags) ?? $"peftalign train {request.Method}{(request.Adapter is null ? "" : $" --adapter {request.Adapter}")} --help lists them"}";
             else yield return $"{token}: one argument too many; values follow their flag, as in --learning-rate 1e-4, and lists are written a,b";
         }
+    }
+
+    // An option that is spelt right is none of a near name: it is another method's, or an adapter's where none or another is trained.
+    private static string? OfAnother(PluginCatalogue plugins, TrainRequest request, string flag)
+    {
+        List<string> Owners(string kind) => [.. plugins.All.Where(p => p.Contract.Kind == kind && p.Contract.Options.Options.Any(o => o.Aliases.Prepend(o.Name).Any(name => "--" + TrainFlags.Dashed(name) == flag))).Select(p => p.Contract.Name).Distinct().Order(StringComparer.Ordinal)];
+        var (adapters, methods) = (Owners("adapter"), Owners("method"));
+        if (adapters.Count > 0) return $"an option of the adapter{(adapters.Count > 1 ? "s" : "")} {string.Join(", ", adapters)}, and {(request.Adapter is { } other ? $"{other} is trained" : "none is trained")}; {(request.Adapter is null ? "add" : "give")} --adapter {adapters[0]}, or leave it out";
+        return methods.Count == 0 ? null : $"an option of the method{(methods.Count > 1 ? "s" : "")} {string.Join(", ", methods)}, and not of {request.Method}; leave it out";
     }
 
     // A place of the manifest as the flag that led there.

@@ -29,6 +29,21 @@ internal sealed record RunView(string Name, RunFolder Run, IReadOnlyList<ViewedJ
     /// <summary>Whether a folder is a run's.</summary>
     internal static bool Is(string path) => File.Exists(new RunFolder(path).Plan);
 
+    /// <summary>Whether a run's plan.json has all of these jobs.</summary>
+    /// <param name="run">Its folder.</param>
+    /// <param name="ids">Of jobs.</param>
+    internal static bool Plans(RunFolder run, IEnumerable<string> ids)
+    {
+        try
+        {
+            return Is(run.Path) && Plan(run, run.Path).Jobs.Select(job => job.Id).ToHashSet().IsSupersetOf(ids);
+        }
+        catch (UserError)
+        {
+            return false; // it is written anew
+        }
+    }
+
     /// <summary>Ids and names of the plan's jobs.</summary>
     /// <exception cref="UserError">There is no plan, or none that can be read.</exception>
     internal static (string Name, IReadOnlyList<IndexedJob> Jobs) Plan(RunFolder run, string path)

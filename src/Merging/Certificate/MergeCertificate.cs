@@ -39,8 +39,8 @@ internal static class MergeCertificate
         var drift = Drift.Measure(plan, folder, request.Probe, request.Architectures, request.TrainedOver?.Quantization);
         var certificate = Json(plan, ledger, request, folder, drift);
         var text = certificate.ToJsonString(new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
-        Flushed.Write(Path.Combine(folder, JsonFile), text + "\n");
-        Flushed.Write(Path.Combine(folder, PageFile), CertificatePage.Of(certificate));
+        File.WriteAllText(Path.Combine(folder, JsonFile), text + "\n");
+        File.WriteAllText(Path.Combine(folder, PageFile), CertificatePage.Of(certificate));
         return [.. drift.Where(d => d.Reason is not null).GroupBy(d => d.Reason).Select(g => $"The drift from {string.Join(", ", g.Select(d => d.Parent))} is not measured: {g.Key}")];
     }
 

@@ -1,12 +1,15 @@
 // Carries out a plan: one tensor after another, the next made while the last is written, into a folder under a temporary name
 // that is renamed when all is there. A kill leaves nothing under the folder's own name.
 
+extern alias models;
+
 using System.Diagnostics;
 using System.Globalization;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
+using Durable = models::PeftAlign.AtomicFile;
 
 namespace PeftAlign.Merging;
 
@@ -87,7 +90,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         try
         {
             if (Directory.Exists(target)) Directory.Delete(target);
-            Directory.Move(partial, target);
+            Durable.MoveFolder(partial, target);
         }
         catch (IOException e) when (Path.Exists(target))
         {
@@ -131,7 +134,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
             SafetensorsWriter.WriteAhead(stream, [.. shards[k].Select(tensor => new PendingTensor(tensor.Name, tensor.Result, tensor.Shape, () => Make(tensor)))], Pt);
             foreach (var tensor in shards[k]) map[tensor.Name] = name;
         }
-        if (shards.Count > 1) Flushed.Write(Path.Combine(folder, "model.safetensors.index.json"), ShardIndex.Text(map, plan.Tensors.Sum(t => t.Bytes), plan.Tensors.Sum(t => t.Count)));
+        if (shards.Count > 1) File.WriteAllText(Path.Combine(folder, "model.safetensors.index.json"), ShardIndex.Text(map, plan.Tensors.Sum(t => t.Bytes), plan.Tensors.Sum(t => t.Count)));
         return files;
     }
 

@@ -3,6 +3,7 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Merging;
@@ -17,13 +18,13 @@ internal static class OutputFiles
 
     public static void Write(MergePlan plan, string folder)
     {
-        Flushed.Write(Path.Combine(folder, "config.json"), Config(plan).ToJsonString(Indented) + "\n");
+        File.WriteAllText(Path.Combine(folder, "config.json"), Config(plan).ToJsonString(Indented) + "\n");
         var from = plan.Vocabulary?.From ?? plan.Leader;
         foreach (var name in Tokenizer.Append("generation_config.json").Where(name => File.Exists(Path.Combine(from.Folder, name))))
             Copy(Path.Combine(from.Folder, name), Path.Combine(folder, name));
         if (plan.Vocabulary is { } vocabulary)
         {
-            Flushed.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
+            File.WriteAllText(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
             var rows = from.Config.VocabularySize;
             Strip(Stripped[0], json => StrippedTokenizer.Config(json, rows, vocabulary.Ids));
             Strip(Stripped[1], json => StrippedTokenizer.Roles(json, vocabulary.Ids));
@@ -32,7 +33,7 @@ internal static class OutputFiles
         if (MergeTemplate.Of(plan) is { } template)
         {
             File.Delete(Path.Combine(folder, "chat_template.json"));
-            Flushed.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
+            File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
         }
 
         // Left alone where no token goes.
@@ -40,7 +41,7 @@ internal static class OutputFiles
         {
             var file = Path.Combine(folder, name);
             if (!File.Exists(file) || JsonNode.Parse(File.ReadAllText(file)) is not JsonObject json || of(json) is var stripped && JsonNode.DeepEquals(stripped, json)) return;
-            Flushed.Write(file, stripped.ToJsonString(Indented) + "\n");
+            File.WriteAllText(file, stripped.ToJsonString(Indented) + "\n");
         }
     }
 
@@ -55,7 +56,7 @@ internal static class OutputFiles
     private static JsonObject Config(MergePlan plan)
     {
         var config = JsonNode.Parse(plan.Leader.Config.Json.GetRawText())!.AsObject();
-        foreach (var key in (string[])["num_hidden_layers", "n_layer", "num_layers"])
+        foreach (var key in ModelConfig.LayerCountKeys)
             if (config.ContainsKey(key)) config[key] = plan.Layers;
         if (plan.Vocabulary is { } vocabulary) config["vocab_size"] = vocabulary.Count;
         // What a loader would ignore otherwise.

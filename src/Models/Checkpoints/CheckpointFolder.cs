@@ -64,6 +64,10 @@ public sealed partial class CheckpointFolder : IDisposable
         else throw Fault.In(Path, $"the folder has no weights: none of {Single}, {Index}, {Pickled}, {PickledIndex} is there{WhatElse()}.");
     }
 
+    /// <summary>Whether a folder has weights of any kind, whole or not.</summary>
+    /// <param name="folder">A model folder.</param>
+    public static bool HasWeights(string folder) => ((string[])[Single, Index, Pickled, PickledIndex]).Any(name => File.Exists(System.IO.Path.Combine(folder, name)));
+
     private string In(string name) => System.IO.Path.Combine(Path, name);
 
     private bool Has(string name) => File.Exists(In(name));

@@ -7,17 +7,6 @@ namespace PeftAlign.Models.Checkpoints;
 
 public sealed partial class ModelConfig
 {
-    /// <summary>Model types whose class in transformers sets tie_word_embeddings to false; all others tie by default.</summary>
-    private static readonly string[] UntiedByDefault =
-        ["llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi", "phi3", "gpt_neox", "gptj", "falcon3", "olmo", "olmo2", "olmo3", "stablelm", "starcoder2", "granite"];
-
-    /// <summary>Model types whose class in transformers has a window only with use_sliding_window: true; others know no such key.</summary>
-    private static readonly string[] SwitchedWindow = ["qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_moe", "smollm3", "iquestcoder"];
-
-    /// <summary>Padding tokens of classes in transformers, where config.json does not name one; the others have none.</summary>
-    private static readonly Dictionary<string, int> PadByDefault =
-        new() { ["gemma"] = 0, ["gemma2"] = 0, ["gemma3_text"] = 0, ["olmo2"] = 1, ["olmo3"] = 1, ["opt"] = 1, ["phi3"] = 32000, ["smollm3"] = 128004 };
-
     /// <summary>A whole number of an architecture's own, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is no whole number, or out of bounds.</exception>
     public override int? Int(string key, int least = int.MinValue, int most = int.MaxValue) => (int?)reader.Whole(key, least, most);
@@ -45,6 +34,9 @@ public sealed partial class ModelConfig
     /// <param name="key">The key of config.json.</param>
     /// <param name="wanted">Ends the sentence "it must be ...".</param>
     public override UserErrorException Wrong(string key, string wanted) => reader.Wrong(key, reader.Find(key), wanted);
+
+    // null is an answer: none, or what follows from other keys.
+    private bool IsGiven(string key) => reader.Json.TryGetProperty(key, out _);
 
     private UserErrorException Missing(string key) => reader.Wrong(key, null, $"given for model_type {ModelType}");
 
@@ -80,17 +72,17 @@ public sealed partial class ModelConfig
 
     private int? ReadSlidingWindow()
     {
-        if (SwitchedWindow.Contains(ModelType) && reader.Bool("use_sliding_window") != true) return null;
-        if (reader.Json.TryGetProperty("sliding_window", out _)) return reader.Size("sliding_window");
-        return ModelType is "mistral" or "gemma2" or "gemma3_text" or "olmo3" ? 4096 : null; // these classes' default in transformers
+        if (defaults.IsWindowSwitched && reader.Bool("use_sliding_window") != true) return null;
+        return IsGiven("sliding_window") ? reader.Size("sliding_window") : defaults.Window;
     }
 
     private int ReadHeadDim()
     {
         if (headCount is not { } heads || hiddenSize is not { } hidden) return reader.Size("head_dim") ?? 0;
         if (heads % KeyValueHeadCount != 0)
-            throw reader.Wrong("num_key_value_heads", KeyValueHeadCount, $"a divisor of num_attention_heads, which is {heads}");
-        var given = reader.Size("head_dim");
+            throw IsGiven(KeyValueHeads) ? reader.Wrong(KeyValueHeads, KeyValueHeadCount, $"a divisor of num_attention_heads, which is {heads}")
+                : reader.Wrong(KeyValueHeads, null, $"given: the {KeyValueHeadCount} that transformers takes for model_type {ModelType} are no divisor of num_attention_heads, which is {heads}");
+        var given = reader.Size("head_dim") ?? defaults.HeadWidth;
         if (hidden % heads != 0 && (given is null || ModelType == "llama"))
             throw reader.Wrong("num_attention_heads", heads, $"a divisor of hidden_size, which is {hidden}");
         return given ?? hidden / heads;

@@ -12,10 +12,15 @@ namespace PeftAlign.Models.Checkpoints;
 public sealed partial class ModelConfig : ArchitectureConfig
 {
     private const int MostLayers = 1 << 14;
+    private const string KeyValueHeads = "num_key_value_heads";
+
+    /// <summary>What the number of blocks is called, the commonest first.</summary>
+    internal static readonly string[] LayerCountKeys = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 
     private static readonly string[] ActivationKeys = ["hidden_activation", "hidden_act", "activation_function"];
 
     private readonly ConfigReader reader;
+    private readonly ClassDefaults defaults;
     private readonly int? hiddenSize, layerCount, headCount, vocabularySize;
     private readonly Lazy<RopeParameters> rope;
 
@@ -24,18 +29,19 @@ public sealed partial class ModelConfig : ArchitectureConfig
         File = file;
         reader = new ConfigReader(file, json);
         ModelType = reader.Text("model_type") is { Length: > 0 } type ? type : throw reader.Wrong("model_type", null, "the architecture's name, for instance llama");
+        defaults = ClassDefaults.Of(ModelType);
         Architectures = reader.Texts("architectures") ?? [];
-        hiddenSize = Size("hidden_size", "n_embd", "d_model");
-        layerCount = (int?)First(["num_hidden_layers", "n_layer", "num_layers"], (r, key) => r.Whole(key, 1, MostLayers));
-        headCount = Size("num_attention_heads", "n_head", "num_heads");
-        KeyValueHeadCount = Size("num_key_value_heads") ?? headCount ?? 0;
+        hiddenSize = Size("hidden_size", "n_embd", "d_model", "dim");
+        layerCount = (int?)First(LayerCountKeys, (r, key) => r.Whole(key, 1, MostLayers));
+        headCount = Size("num_attention_heads", "n_head", "num_heads", "n_heads");
+        KeyValueHeadCount = Size(KeyValueHeads) ?? (IsGiven(KeyValueHeads) ? null : defaults.KeyValueHeads) ?? headCount ?? 0;
         IntermediateSize = Size("intermediate_size", "n_inner", "ffn_dim");
         vocabularySize = Size("vocab_size");
-        MaxPositions = Size("max_position_embeddings", "n_positions", "n_ctx");
+        MaxPositions = Size("max_position_embeddings", "n_positions", "n_ctx") ?? defaults.Positions;
         NormEpsilon = First(["rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps"], (r, key) => r.Positive(key));
         Activation = First(ActivationKeys, (r, key) => r.Text(key));
         DType = ReadDType();
-        TieWordEmbeddings = reader.Bool("tie_word_embeddings") ?? !UntiedByDefault.Contains(ModelType);
+        TieWordEmbeddings = reader.Bool("tie_word_embeddings") ?? defaults.Tied;
         SlidingWindow = ReadSlidingWindow();
         LayerTypes = reader.Texts("layer_types");
         HeadDim = ReadHeadDim();
@@ -67,10 +73,10 @@ public sealed partial class ModelConfig : ArchitectureConfig
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
     public override int HeadCount => headCount ?? throw Missing("num_attention_heads");
 
-    /// <summary>Number of key and value heads; divides <see cref="HeadCount"/>.</summary>
+    /// <summary>Number of key and value heads; divides <see cref="HeadCount"/>. Where absent, transformers' default for the model type.</summary>
     public override int KeyValueHeadCount { get; }
 
-    /// <summary>Dimensions of a head; hidden size / heads where it is not given.</summary>
+    /// <summary>Dimensions of a head; where absent, transformers' default for the model type: mostly hidden size / heads.</summary>
     public override int HeadDim { get; }
 
     /// <summary>Width inside the feed-forward part; null where absent (GPT-2: four times the hidden size).</summary>
@@ -80,7 +86,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
     public override int VocabularySize => vocabularySize ?? throw Missing("vocab_size");
 
-    /// <summary>Positions that the model can take, or null where it does not say.</summary>
+    /// <summary>Positions that the model can take; where absent, transformers' default for the model type, and null for a type that is not built in.</summary>
     public override int? MaxPositions { get; }
 
     /// <summary>Epsilon of the norms, or null where the architecture's default counts.</summary>
@@ -119,7 +125,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
     public int? PadTokenId => Generation.PadTokenId;
 
     /// <summary>Token for padding where config.json does not name one, not even null: that of the model type's class in transformers, which may lie beyond the vocabulary; null = none.</summary>
-    internal int? PadOfClass => !Json.TryGetProperty("pad_token_id", out _) && PadByDefault.TryGetValue(ModelType, out var token) ? token : null;
+    internal int? PadOfClass => IsGiven("pad_token_id") ? null : defaults.Pad;
 
     /// <summary>Row of the embedding for padding: config.json's own pad_token_id, a negative one (LLaMA 1) counted from the end, else that of its class; null = none.</summary>
     public override long? PaddingRow

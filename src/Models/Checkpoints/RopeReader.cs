@@ -10,53 +10,81 @@ internal static class RopeReader
 {
     private const string Full = "full_attention", Sliding = "sliding_attention";
 
-    // Bases where config.json does not say, as transformers' classes have them.
-    private static readonly Dictionary<string, double> Bases = new() { ["smollm3"] = 2e6, ["gemma3_text"] = 1e6, ["olmo3"] = 5e5 };
+    // What a type's class in transformers takes and reads where others have 10000 under rope_theta, and 1 under partial_rotary_factor.
+    private static readonly Dictionary<string, Rule> Rules = new()
+    {
+        ["gemma3_text"] = new() { Base = 1e6, Sliding = (1e4, "rope_local_base_freq") },
+        ["gpt_neox"] = new() { BaseKey = "rotary_emb_base", Share = 0.25, ShareKey = "rotary_pct" },
+        ["olmo3"] = new() { Base = 5e5, Sliding = (5e5, null) },
+        ["phi3"] = new() { OriginalBeside = true },
+        ["smollm3"] = new() { Base = 2e6 },
+        ["stablelm"] = new() { Share = 0.25 },
+    };
 
-    // Types whose layers with a window have rotary positions of their own: their base, and the key that says it beside rope_scaling.
-    private static readonly Dictionary<string, (double Base, string? Key)> Kinds = new() { ["gemma3_text"] = (1e4, "rope_local_base_freq"), ["olmo3"] = (5e5, null) };
+    /// <summary>How a type's class reads rotary positions.</summary>
+    private sealed record Rule
+    {
+        internal double Base { get; init; } = 10000;
+
+        /// <summary>Key of the base beside rope_parameters.</summary>
+        internal string BaseKey { get; init; } = "rope_theta";
+
+        internal double Share { get; init; } = 1;
+
+        /// <summary>Key of the share beside rope_parameters.</summary>
+        internal string ShareKey { get; init; } = "partial_rotary_factor";
+
+        /// <summary>Whether original_max_position_embeddings stands beside rope_parameters, where it counts first.</summary>
+        internal bool OriginalBeside { get; init; }
+
+        /// <summary>Of types whose layers with a window have rotary positions of their own: their base, and the key that says it beside rope_scaling.</summary>
+        internal (double Base, string? Key)? Sliding { get; init; }
+    }
 
     /// <summary>Reads the parameters, or those of one kind of layer where config.json gives each kind its own.</summary>
     internal static RopeParameters Read(ConfigReader config, string modelType, string? layerType)
     {
-        if (Kinds.TryGetValue(modelType, out var sliding)) return OfKind(config, layerType ?? Full, Bases[modelType], sliding);
-        var scaling = config.Child("rope_scaling") ?? config.Child("rope_parameters");
+        var rule = Rules.GetValueOrDefault(modelType) ?? new Rule();
+        if (rule.Sliding is { } sliding) return OfKind(rule, config, layerType ?? Full, sliding);
+        // As in transformers an empty object says nothing.
+        var scaling = Filled(config, "rope_scaling") ?? Filled(config, "rope_parameters");
         if (scaling is { } all && all.Values().Any(v => v.ValueKind == JsonValueKind.Object))
             scaling = layerType is null ? all.Child("full_attention") : all.Child(layerType) ?? throw all.Wrong(layerType, null, "parameters for this kind of layer");
-        var theta = scaling?.Positive("rope_theta") ?? config.Positive("rope_theta") ?? config.Positive("rotary_emb_base") ?? Bases.GetValueOrDefault(modelType, 10000);
-        var partial = (scaling is { } inner ? Share(inner) : null) ?? Share(config) ?? 1;
-        return scaling is { } s ? Scaled(config, s, theta, partial) : new RopeParameters("default", theta) { PartialRotaryFactor = partial };
+        var theta = scaling?.Positive("rope_theta") ?? config.Positive(rule.BaseKey) ?? rule.Base;
+        var share = (scaling is { } inner ? Share(inner) : null) ?? Share(config, rule.ShareKey) ?? rule.Share;
+        return scaling is { } s ? Scaled(rule, config, s, theta, share) : new RopeParameters("default", theta) { PartialRotaryFactor = share };
     }
 
+    private static ConfigReader? Filled(ConfigReader config, string key) => config.Child(key) is { } child && child.Values().Any() ? child : null;
+
     // rope_scaling and rope_theta are those of layers that see all.
-    private static RopeParameters OfKind(ConfigReader config, string kind, double standard, (double Base, string? Key) sliding)
+    private static RopeParameters OfKind(Rule rule, ConfigReader config, string kind, (double Base, string? Key) sliding)
     {
         var given = config.Child("rope_parameters");
         if (given is { } flat && flat.Values().Any(value => value.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null)))
             throw config.Wrong("rope_parameters", flat.Json, $"an object with {Full} and {Sliding}, one for each kind of layer");
         var own = given?.Child(kind);
-        var theta = own?.Positive("rope_theta") ?? (kind == Full ? config.Positive("rope_theta") ?? standard : (sliding.Key is { } key ? config.Positive(key) : null) ?? sliding.Base);
+        var theta = own?.Positive("rope_theta") ?? (kind == Full ? config.Positive("rope_theta") ?? rule.Base : (sliding.Key is { } key ? config.Positive(key) : null) ?? sliding.Base);
         var beside = kind == Full ? config.Child("rope_scaling") : null;
         // These classes read no `type` there, by which the scaling would go unnoticed.
         if (beside is { } old && !old.Has("rope_type")) throw old.Wrong("rope_type", null, "one of " + string.Join(", ", RopeParameters.Types));
         var scaling = beside ?? own;
-        return scaling is { } s ? Scaled(config, s, s.Positive("rope_theta") ?? theta, Share(s) ?? 1) : new RopeParameters("default", theta);
+        return scaling is { } s ? Scaled(rule, config, s, s.Positive("rope_theta") ?? theta, Share(s) ?? 1) : new RopeParameters("default", theta);
     }
 
-    private static double? Share(ConfigReader reader) => reader.Positive("partial_rotary_factor") switch
+    private static double? Share(ConfigReader reader, string key = "partial_rotary_factor") => reader.Positive(key) switch
     {
-        > 1 and var partial => throw reader.Wrong("partial_rotary_factor", partial, "a share of at most 1"),
-        var partial => partial,
+        > 1 and var share => throw reader.Wrong(key, share, "a share above 0 and at most 1"),
+        var share => share,
     };
 
-    private static RopeParameters Scaled(ConfigReader config, ConfigReader s, double theta, double partial)
+    private static RopeParameters Scaled(Rule rule, ConfigReader config, ConfigReader s, double theta, double partial)
     {
         var rope = new RopeParameters(TypeOf(s), theta)
         {
             PartialRotaryFactor = partial,
             Factor = s.Positive("factor"),
-            // transformers: the key beside rope_parameters wins (Phi-3 keeps it there).
-            OriginalMaxPositions = config.Size("original_max_position_embeddings") ?? s.Size("original_max_position_embeddings"),
+            OriginalMaxPositions = (rule.OriginalBeside ? config.Size("original_max_position_embeddings") : null) ?? s.Size("original_max_position_embeddings"),
             AttentionFactor = s.Positive("attention_factor"),
             BetaFast = s.Positive("beta_fast"),
             BetaSlow = s.Positive("beta_slow"),
@@ -91,7 +119,6 @@ internal static class RopeReader
             if (rope.ShortFactor.Count != rope.LongFactor.Count) throw s.Wrong("long_factor", $"a list of {rope.LongFactor.Count}", $"as long as short_factor, which has {rope.ShortFactor.Count}");
         }
         if (rope.Type != "llama3") return;
-        if (rope.OriginalMaxPositions is null) throw s.Wrong("original_max_position_embeddings", null, "a size, which rope type llama3 needs");
         if (rope.LowFreqFactor is null || rope.HighFreqFactor is null) throw s.Wrong(rope.LowFreqFactor is null ? "low_freq_factor" : "high_freq_factor", null, "a positive number, which rope type llama3 needs");
         if (rope.HighFreqFactor <= rope.LowFreqFactor) throw s.Wrong("high_freq_factor", rope.HighFreqFactor, $"more than low_freq_factor, which is {rope.LowFreqFactor}");
     }

@@ -92,7 +92,7 @@ internal sealed record EncoderSpec
     internal static EncoderSpec Roberta(ModelConfig config, long labels)
     {
         var pad = config.PaddingRow ?? 1;
-        long positions = config.MaxPositions ?? 512;
+        long positions = config.MaxPositions!.Value;
         if (config.Text("position_embedding_type") is not (null or "absolute")) throw config.Wrong("position_embedding_type", "absolute");
         return Common(config, labels) with
         {
@@ -120,7 +120,7 @@ internal sealed record EncoderSpec
             Epsilon = config.NormEpsilon ?? 1e-7,
             Projection = "_proj",
             PadToken = config.PaddingRow ?? 0,
-            Positions = biased ? config.MaxPositions ?? 512 : null,
+            Positions = biased ? config.MaxPositions : null,
             TokenTypes = config.Int("type_vocab_size", 0) ?? 0,
             Relative = config.Bool("relative_attention") == true ? RelativeSpec.Of(config) : null,
             // As in transformers, pos_att_type counts here where relative_attention is off, too.
@@ -139,7 +139,7 @@ internal sealed record EncoderSpec
         Epsilon = 1e-12,
         Activation = config.ActivationOr(Activation.Gelu),
         Labels = labels,
-        MaxTokens = config.MaxPositions ?? 512,
+        MaxTokens = config.MaxPositions!.Value,
         Prefix = "deberta.",
         HeadInput = "pooler.dense",
         HeadTanh = false,

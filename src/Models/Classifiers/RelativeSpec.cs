@@ -27,7 +27,7 @@ internal sealed record RelativeSpec(long Span, long Buckets, long MaxDistance)
     {
         var kinds = Kinds(config);
         if (kinds.FirstOrDefault(kind => kind is not ("c2p" or "p2c")) is not null) throw config.Wrong("pos_att_type", "a list of c2p and p2c");
-        long distance = config.Int("max_relative_positions") is > 0 and var given ? given : config.MaxPositions ?? 512;
+        long distance = config.Int("max_relative_positions") is > 0 and var given ? given : config.MaxPositions!.Value;
         var buckets = Math.Max(0, config.Int("position_buckets") ?? -1);
         if (buckets is 1) throw config.Wrong("position_buckets", "at least 2, or -1 for none");
         return new RelativeSpec(buckets > 0 ? buckets : distance, buckets, distance)

@@ -50,7 +50,7 @@ internal static class RotaryFrequencies
             "linear" => plain.Select(f => f / rope.Factor!.Value),
             "yarn" => Yarn(rope, plain, width, maxPositions),
             "longrope" => plain.Zip(length > Original(rope, maxPositions) ? rope.LongFactor! : rope.ShortFactor!, (f, factor) => f / factor),
-            "llama3" => plain.Select(f => Llama3(rope, f)),
+            "llama3" => plain.Select(f => Llama3(rope, f, maxPositions)),
             _ => plain,
         };
         return scaled.Select(f => (float)f).ToArray();
@@ -90,9 +90,9 @@ internal static class RotaryFrequencies
         });
     }
 
-    private static double Llama3(RopeParameters rope, double frequency)
+    private static double Llama3(RopeParameters rope, double frequency, long maxPositions)
     {
-        var turns = rope.OriginalMaxPositions!.Value * frequency / (2 * Math.PI); // within the original context
+        var turns = Original(rope, maxPositions) * frequency / (2 * Math.PI); // within the original context
         var (low, high) = (rope.LowFreqFactor!.Value, rope.HighFreqFactor!.Value);
         if (turns < low) return frequency / rope.Factor!.Value;
         if (turns > high) return frequency;

@@ -97,14 +97,14 @@ internal sealed class ModelConfigTests
     [TestCase("granite", "\"logits_scaling\":0", "logits_scaling")]
     public void WhatAFamilyCannotBeIsRefusedByName(string type, string json, string key)
     {
-        var config = Of($$"""{"model_type":"{{type}}","hidden_size":16,"intermediate_size":8,"num_attention_heads":2,"num_hidden_layers":2,"vocab_size":9,"head_dim":8,{{json}}}""");
+        var config = Of($$"""{"model_type":"{{type}}","hidden_size":16,"intermediate_size":8,"num_attention_heads":2,"num_key_value_heads":2,"num_hidden_layers":2,"vocab_size":9,"head_dim":8,{{json}}}""");
         Assert.That(Assert.Throws<UserErrorException>(() => ModelArchitectures.BuiltIn.Describe(config))!.Message, Does.StartWith($"config.json: {key} is "));
     }
 
     [Test]
     public void ListedLayersOfSmolLm3HaveTheirWindowThoughItIsNotSwitchedOn()
     {
-        var config = Of("""{"model_type":"smollm3","hidden_size":16,"intermediate_size":8,"num_attention_heads":2,"num_hidden_layers":2,"vocab_size":9,"layer_types":["sliding_attention","full_attention"],"sliding_window":5,"no_rope_layers":[0,1,1]}""");
+        var config = Of("""{"model_type":"smollm3","hidden_size":16,"intermediate_size":8,"num_attention_heads":2,"num_key_value_heads":2,"num_hidden_layers":2,"vocab_size":9,"layer_types":["sliding_attention","full_attention"],"sliding_window":5,"no_rope_layers":[0,1,1]}""");
         var spec = ModelArchitectures.BuiltIn.Describe(config);
         Assert.That((spec.Windows[0], spec.Windows[1], spec.Ropes[0], spec.Ropes[1]), Is.EqualTo((5L, (long?)null, (RopeParameters?)null, spec.Rope)));
     }
@@ -180,7 +180,7 @@ internal sealed class ModelConfigTests
     [TestCase("gemma3_text", "final_logit_softcapping", "0")]
     public void WhatScoresAndLogitsAreDividedByIsPositive(string type, string key, string value)
     {
-        DecoderSpec Described(string given) => ModelArchitectures.BuiltIn.Describe(Of($$"""{"model_type":"{{type}}","vocab_size":9,"hidden_size":8,"intermediate_size":8,"num_hidden_layers":1,"num_attention_heads":1,"{{key}}":{{given}} }"""));
+        DecoderSpec Described(string given) => ModelArchitectures.BuiltIn.Describe(Of($$"""{"model_type":"{{type}}","vocab_size":9,"hidden_size":8,"intermediate_size":8,"num_hidden_layers":1,"num_attention_heads":1,"num_key_value_heads":1,"{{key}}":{{given}} }"""));
         Assert.That(() => Described("30"), Throws.Nothing);
         Assert.That(() => Described(value), Throws.InstanceOf<UserErrorException>().With.Message.Contains($"{key} is {value}; it must be a positive number"));
     }

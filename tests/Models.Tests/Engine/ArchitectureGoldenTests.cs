@@ -147,10 +147,9 @@ public sealed class ArchitectureGoldenTests : ScopedTest
         Tensor Kept(string tensor) => torch.cat([.. rows.Select((row, b) => golden.Tensor(tensor).select(0, b).narrow(0, 0, row.Length).to(torch.float64))]);
         var (exact, peer) = (Kept("logits"), Kept("logits_bf16"));
         var ours = torch.cat([.. rows.Select(row => GoldenFolder.Logits(model, row).detach().to(torch.float64, torch.CPU))]);
-        static double Apart(Tensor a, Tensor b) => (a - b).square().mean().sqrt().item<double>();
-        var noise = Apart(peer, exact);
-        Assert.That(Apart(ours, exact) / noise, Is.LessThan(1.25), "as exact as transformers");
-        Assert.That(Apart(ours, peer) / noise, Is.LessThan(1.75), "and as near to it as two roundings are");
+        var noise = Tiny.Apart(peer, exact);
+        Assert.That(Tiny.Apart(ours, exact) / noise, Is.LessThan(1.25), "as exact as transformers");
+        Assert.That(Tiny.Apart(ours, peer) / noise, Is.LessThan(1.75), "and as near to it as two roundings are");
     }
 
     private static void AssertLogits(DecoderModel model, GoldenFolder golden, Tensor expected, double tolerance = Tolerance)

@@ -77,6 +77,13 @@ internal static class Tiny
         Assert.That(worst, Is.LessThanOrEqualTo(tolerance));
     }
 
+    /// <summary>Root of the mean square of the difference.</summary>
+    internal static double Apart(Tensor a, Tensor b)
+    {
+        using var scope = torch.NewDisposeScope();
+        return (a.detach().to(torch.float64, torch.CPU) - b.detach().to(torch.float64, torch.CPU)).square().mean().sqrt().item<double>();
+    }
+
     internal static double Worst(Tensor actual, Tensor expected)
     {
         using var scope = torch.NewDisposeScope();

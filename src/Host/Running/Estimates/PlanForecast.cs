@@ -33,6 +33,9 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
 {
     private const double LeastGpuHours = 0.05;
 
+    /// <summary>What is odd about data that were read.</summary>
+    internal IReadOnlyList<string> Warnings { get; private init; } = [];
+
     /// <summary>What a plan will take.</summary>
     /// <param name="planned">The plan.</param>
     /// <param name="threads">Processor threads of a job.</param>
@@ -45,7 +48,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         var kinds = planned.Plan.Jobs.Where(job => job.Kind != "report").GroupBy(job => job.Kind);
         List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => planned.Run.Unanswered(job) is > 0 and var open ? EvaluateForecast.Again(open) : JobForecast.Of(job, shapes, threads)))];
         PlannedData.ThrowIfUnreadable(planned, shapes, _ => true);
-        return new PlanForecast(found, atOnce, shapes.AssumesLongest, onGpu);
+        return new PlanForecast(found, atOnce, shapes.AssumesLongest, onGpu) { Warnings = shapes.Warnings };
     }
 
     private static KindForecast Kind(RunFolder run, string kind, List<PlanJob> jobs, Func<PlanJob, JobForecast?> forecast)

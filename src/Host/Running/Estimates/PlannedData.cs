@@ -9,14 +9,19 @@ namespace PeftAlign.Host.Running.Estimates;
 internal static class PlannedData
 {
     /// <summary>Reads data sets and benchmarks once each, and makes tokens of the first rows. Code of third parties runs in jobs alone, which a crash ends and not the run: what needs it is left to them.</summary>
+    /// <returns>What is odd about data that can be read.</returns>
     /// <exception cref="UserErrorException">A line for each job that would fail on data that lie there, or on the modules that its adapter names.</exception>
-    internal static void ThrowIfUnreadable(Planned planned) =>
-        ThrowIfUnreadable(planned, new Shapes(planned, onGpu: false), job => job.Plugins.All(id => !planned.Plugins.TryGetValue(id, out var plugin) || plugin.Origin == PluginOrigin.Product));
+    internal static IReadOnlyList<string> ThrowIfUnreadable(Planned planned)
+    {
+        var shapes = new Shapes(planned, onGpu: false);
+        ThrowIfUnreadable(planned, shapes, job => job.Plugins.All(id => !planned.Plugins.TryGetValue(id, out var plugin) || plugin.Origin == PluginOrigin.Product));
+        return shapes.Warnings;
+    }
 
     /// <summary>The same for jobs of the caller's choice, with shapes that may be known already.</summary>
     internal static void ThrowIfUnreadable(Planned planned, Shapes shapes, Func<PlanJob, bool> isRead)
     {
-        var targets = new PlannedTargets(planned, shapes);
+        var targets = new PlannedTargets(shapes);
         PlanFaults.ThrowIfAny(planned.Plan, job =>
         {
             if (planned.Run.IsSettled(job) || !isRead(job)) return null;

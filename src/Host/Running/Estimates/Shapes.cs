@@ -40,7 +40,12 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private readonly HashSet<string> asked = [], inTurns = []; // benchmarks by what they are
     private readonly PluginCatalogue plugins = new(planned.Plugins.Values, []);
 
+    private readonly SortedSet<string> warnings = new(StringComparer.Ordinal);
+
     internal bool OnGpu => onGpu;
+
+    /// <summary>What is odd about data that were read, each once.</summary>
+    internal IReadOnlyList<string> Warnings => [.. warnings];
 
     /// <summary>Type of a training where none is asked for, by the job's own rule.</summary>
     internal torch.ScalarType TrainingType(JsonObject spec) =>
@@ -302,6 +307,9 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     /// <summary>Whether a method trains a model with a score head.</summary>
     internal bool Scores(JsonNode method) => plugins.Find("method", (string)method["name"]!).Contract.Traits.Contains("scores");
 
+    /// <summary>A training's adapter.</summary>
+    internal IPeftAdapter Adapter(JsonObject spec) => Context(spec).Create<IPeftAdapter>(spec["adapter"]!);
+
     /// <summary>Whether a training with controls also changes the model's own weights.</summary>
     internal bool TrainsModel(JsonObject spec) =>
         plugins.Find("method", (string)spec["method"]!["name"]!).Contract.Traits.Contains("controls") && Context(spec).Create<IAlignmentMethod>(spec["method"]!) is ITrainsControls { Phases: [.., { ModelRate: > 0 }] };
@@ -327,7 +335,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     }
 
     private JobContext Context(JsonObject options) =>
-        new(new JobSpec("", "", "", options, planned.Root, 1, []), planned.Run.Job("forecast"), plugins, NullLogger.Instance, (_, _, _) => { }, default);
+        new(new JobSpec("", "", "", options, planned.Root, 1, []), planned.Run.Job("forecast"), plugins, NullLogger.Instance, (_, _, _) => { }, default) { Fewer = warning => warnings.Add(warning) };
 
     private string Full(string path) => Path.GetFullPath(path, planned.Root);
 

@@ -13,7 +13,7 @@ internal sealed class GemmaArchitecture : IModelArchitecture
     public DecoderSpec Describe(ArchitectureConfig config)
     {
         if (config.Bool("use_bidirectional_attention") == true) throw config.Wrong("use_bidirectional_attention", "false or absent");
-        var spec = LlamaShape.Of(config, headWidth: 256).TurningWhole();
+        var spec = LlamaShape.Of(config).TurningWhole();
         // The first releases say gelu and mean its approximation; transformers reads them so.
         var block = spec.Block with { Activation = config.ActivationOr(Activation.GeluTanh) is var given and not Activation.Gelu ? given : Activation.GeluTanh };
         if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);

@@ -10,7 +10,7 @@ internal static class GemmaShape
     internal static DecoderSpec Of(ArchitectureConfig config)
     {
         if (config.Bool("use_bidirectional_attention") == true) throw config.Wrong("use_bidirectional_attention", "false or absent");
-        var spec = LlamaShape.Of(config, headWidth: 256).TurningWhole();
+        var spec = LlamaShape.Of(config).TurningWhole();
         var block = spec.Block with
         {
             AttentionEndNorm = "post_attention_layernorm",

@@ -1,17 +1,12 @@
 // GPT-NeoX (Pythia, Dolly ...): attention and feed-forward beside each other, queries, keys and values in one matrix head by head, a quarter
 // of each head turns. Source: Black et al. 2022.
 
-using System.Text.Json;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Decoders;
 
 internal sealed class GptNeoXArchitecture : IModelArchitecture
 {
-    // In transformers' class where config.json does not say.
-    private const double Turning = 0.25;
-    private const double Base = 10000;
-
     public string ClassName => "GPTNeoXForCausalLM";
 
     public IReadOnlyList<InitOption> InitOptions { get; } =
@@ -37,11 +32,11 @@ internal sealed class GptNeoXArchitecture : IModelArchitecture
             Heads = config.HeadCount,
             KeyValueHeads = config.HeadCount,
             HeadWidth = hidden / config.HeadCount,
-            MaxPositions = config.MaxPositions ?? 2048,
+            MaxPositions = config.MaxPositions!.Value,
             TiedHead = config.TieWordEmbeddings,
             Names = new("gpt_neox.embed_in", "gpt_neox.layers.", "gpt_neox.final_layer_norm") { StoredHead = "embed_out" },
             Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
-            Rope = Rope(config),
+            Rope = config.Rope,
             Block = new BlockSpec
             {
                 Parallel = config.Bool("use_parallel_residual") ?? true,
@@ -55,20 +50,6 @@ internal sealed class GptNeoXArchitecture : IModelArchitecture
                 Activation = config.ActivationOr(Activation.Gelu),
                 FeedForwardOutput = new("mlp.dense_4h_to_h", inner, hidden) { Bias = true },
             },
-        };
-    }
-
-    // rope_scaling or rope_parameters counts, then this type's own keys; transformers reads no other spelling of them here.
-    private static RopeParameters Rope(ArchitectureConfig config)
-    {
-        bool Has(string key) => ((string[])["rope_scaling", "rope_parameters"])
-            .Select(name => config.Json.TryGetProperty(name, out var inner) && inner.ValueKind == JsonValueKind.Object && inner.EnumerateObject().Any() ? inner : (JsonElement?)null)
-            .FirstOrDefault(inner => inner is not null) is { } first && first.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null;
-        var rope = config.Rope;
-        return rope with
-        {
-            Theta = Has("rope_theta") ? rope.Theta : config.Positive("rotary_emb_base", most: double.MaxValue) ?? Base,
-            PartialRotaryFactor = Has("partial_rotary_factor") ? rope.PartialRotaryFactor : config.Positive("rotary_pct", "a share above 0 and at most 1", most: 1) ?? Turning,
         };
     }
 }

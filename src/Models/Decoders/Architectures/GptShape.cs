@@ -15,7 +15,7 @@ internal static class GptShape
         Heads = config.HeadCount,
         KeyValueHeads = config.HeadCount,
         HeadWidth = config.HeadDim,
-        MaxPositions = config.MaxPositions ?? 1024,
+        MaxPositions = config.MaxPositions!.Value,
         TiedHead = config.TieWordEmbeddings,
         Names = new("transformer.wte", "transformer.h.", "transformer.ln_f") { Positions = "transformer.wpe" },
         Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),

@@ -39,7 +39,7 @@ internal sealed class OptArchitecture : IModelArchitecture
             Heads = config.HeadCount,
             KeyValueHeads = config.HeadCount,
             HeadWidth = hidden / config.HeadCount,
-            MaxPositions = config.MaxPositions ?? 2048,
+            MaxPositions = config.MaxPositions!.Value,
             PositionOffset = Offset,
             TiedHead = config.TieWordEmbeddings,
             PadToken = config.PaddingRow,

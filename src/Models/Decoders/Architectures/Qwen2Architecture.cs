@@ -32,6 +32,6 @@ internal static class QwenWindows
     {
         if (config.Bool("use_sliding_window") != true) return spec;
         var first = config.Int("max_window_layers", 0) ?? 28;
-        return spec.WithWindows(config, layer => layer >= first, config.Json.TryGetProperty("sliding_window", out _) ? config.SlidingWindow : 4096);
+        return spec.WithWindows(config, layer => layer >= first, config.SlidingWindow);
     }
 }

@@ -13,7 +13,7 @@ internal sealed class Qwen3Architecture : IModelArchitecture
 
     public DecoderSpec Describe(ArchitectureConfig config)
     {
-        var spec = LlamaShape.Of(config, headWidth: 128).TurningWhole();
+        var spec = LlamaShape.Of(config).TurningWhole();
         var block = spec.Block with { QueryNorm = "self_attn.q_norm", KeyNorm = "self_attn.k_norm" };
         if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);
         return QwenWindows.In(spec with { Block = block }, config);

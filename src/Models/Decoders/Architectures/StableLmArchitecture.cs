@@ -6,9 +6,6 @@ namespace PeftAlign.Models.Decoders;
 
 internal sealed class StableLmArchitecture : IModelArchitecture
 {
-    // In transformers' class where config.json does not say.
-    private const double Turning = 0.25;
-
     public string ClassName => "StableLmForCausalLM";
 
     public IReadOnlyList<InitOption> InitOptions { get; } =
@@ -27,12 +24,7 @@ internal sealed class StableLmArchitecture : IModelArchitecture
         return spec with
         {
             Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
-            Rope = SaysTurning(config) ? spec.Rope : config.Rope with { PartialRotaryFactor = Turning },
             Block = config.Bool("use_qkv_bias") == true ? spec.Block.WithAttentionBias(output: false) : spec.Block,
         };
     }
-
-    private static bool SaysTurning(ArchitectureConfig config) =>
-        ((string[])["rope_parameters", "rope_scaling"]).Any(key => config.Json.TryGetProperty(key, out var inner) && inner.ValueKind == System.Text.Json.JsonValueKind.Object && inner.TryGetProperty("partial_rotary_factor", out _))
-        || config.Number("partial_rotary_factor") is not null;
 }

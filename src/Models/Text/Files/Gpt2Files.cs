@@ -76,16 +76,10 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
     /// <param name="config">What lies beside the files.</param>
     public static TokenizerParts Framed(TokenizerParts parts, TokenizerConfig config)
     {
-        List<TemplatePart> Token(bool? asked, string? token, int type) => asked == true && token is not null ? [TemplatePart.OfToken(token, IdOf(parts, token), type)] : [];
-        List<TemplatePart> Before(int type) => Token(config.AddBos, parts.Roles.Bos, type);
-        List<TemplatePart> Behind(int type) => Token(config.AddEos, parts.Roles.Eos, type);
-        if (parts.PostProcessor is not ByteLevelPostProcessor || Before(0).Count + Behind(0).Count == 0) return parts;
-        List<TemplatePart> single = [.. Before(0), TemplatePart.OfText(0, 0), .. Behind(0)];
-        return parts with { PostProcessor = new TemplatePostProcessor(single, [.. single, .. Before(1), TemplatePart.OfText(1, 1), .. Behind(1)]) };
+        if (parts.PostProcessor is not ByteLevelPostProcessor) return parts;
+        var frame = Gpt2Frame.Of(config, parts.Roles.Bos, parts.Roles.Eos, token => parts.AddedTokens.FirstOrDefault(added => added.Content == token)?.Id ?? parts.Model.Vocabulary.Id(token));
+        return frame is null ? parts : parts with { PostProcessor = frame.Processor() };
     }
-
-    private static int IdOf(TokenizerParts parts, string token) =>
-        parts.AddedTokens.FirstOrDefault(added => added.Content == token)?.Id ?? parts.Model.Vocabulary.Id(token);
 
     /// <summary>GPT-2's tokenizer as tokenizer.json, for what needs that file; null where the files are RoBERTa's.</summary>
     /// <param name="config">What lies beside them.</param>
@@ -93,8 +87,8 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
     public JsonObject? ToJson(TokenizerConfig config, string className)
     {
         var (entries, merges) = (ReadVocabulary(), ReadMerges());
-        var names = entries.Select(entry => entry.Key).ToHashSet();
-        if (IsRoberta(className, names.Contains)) return null;
+        var ids = new Dictionary<string, int>(entries);
+        if (IsRoberta(className, ids.ContainsKey)) return null;
         JsonObject ByteLevel(bool trim) => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = config.AddPrefixSpace ?? false, ["trim_offsets"] = trim, ["use_regex"] = true };
         return new JsonObject
         {
@@ -104,13 +98,13 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
             ["added_tokens"] = new JsonArray([.. entries.Where(entry => entry.Key == End).Select(entry => Special(entry.Value, End))]),
             ["normalizer"] = null,
             ["pre_tokenizer"] = ByteLevel(true),
-            ["post_processor"] = Frame(config, entries) ?? ByteLevel(false),
+            ["post_processor"] = Gpt2Frame.Of(config, config.Roles.Bos ?? End, config.Roles.Eos ?? End, token => ids.GetValueOrDefault(token, -1))?.ToJson() ?? ByteLevel(false),
             ["decoder"] = ByteLevel(true),
             ["model"] = new JsonObject
             {
                 ["type"] = "BPE",
                 ["dropout"] = null,
-                ["unk_token"] = names.Contains(End) ? End : null,
+                ["unk_token"] = ids.ContainsKey(End) ? End : null,
                 ["continuing_subword_prefix"] = "",
                 ["end_of_word_suffix"] = "",
                 ["fuse_unk"] = false,
@@ -119,25 +113,6 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
             },
         };
     }
-
-    // What Framed reads from the configuration: beside a tokenizer.json that would say nothing.
-    private static JsonObject? Frame(TokenizerConfig config, IReadOnlyList<KeyValuePair<string, int>> entries)
-    {
-        var (begin, end) = (config.AddBos == true ? config.Roles.Bos ?? End : null, config.AddEos == true ? config.Roles.Eos ?? End : null);
-        var ids = entries.Where(entry => entry.Key == begin || entry.Key == end).ToDictionary();
-        if (ids.Count == 0) return null;
-        IEnumerable<JsonNode> Token(string? token, int type) => token is not null && ids.ContainsKey(token) ? [Part("SpecialToken", token, type)] : [];
-        JsonNode[] Text(string text, int type) => [.. Token(begin, type), Part("Sequence", text, type), .. Token(end, type)];
-        return new JsonObject
-        {
-            ["type"] = "TemplateProcessing",
-            ["single"] = new JsonArray(Text("A", 0)),
-            ["pair"] = new JsonArray([.. Text("A", 0), .. Text("B", 1)]),
-            ["special_tokens"] = new JsonObject(ids.Select(t => KeyValuePair.Create<string, JsonNode?>(t.Key, new JsonObject { ["id"] = t.Key, ["ids"] = new JsonArray(t.Value), ["tokens"] = new JsonArray(t.Key) }))),
-        };
-    }
-
-    private static JsonObject Part(string kind, string id, int type) => new() { [kind] = new JsonObject { ["id"] = id, ["type_id"] = type } };
 
     /// <summary>A token with a role, as added_tokens lists it.</summary>
     public static JsonObject Special(int id, string content) => new()

@@ -137,7 +137,7 @@ internal sealed class Log(LogOptions options) : ITracker
     public IJobTracker Start(TrackedJob job)
     {
         Say(options.File, $"start {job.Label} {job.Axes.GetValueOrDefault("seed", "")}");
-        return new Lines(options.File, job.Label);
+        return new Lines(options.File, job);
     }
 
     private static void Say(string path, string line)
@@ -145,13 +145,13 @@ internal sealed class Log(LogOptions options) : ITracker
         if (path.Length > 0) File.AppendAllText(path, line + "\n");
     }
 
-    private sealed class Lines(string path, string label) : IJobTracker
+    private sealed class Lines(string path, TrackedJob job) : IJobTracker
     {
-        public void Log(long step, IReadOnlyDictionary<string, double> metrics) => Say(path, string.Create(CultureInfo.InvariantCulture, $"step {label} {step} {metrics.GetValueOrDefault("loss"):R}"));
+        public void Log(long step, IReadOnlyDictionary<string, double> metrics) => Say(path, string.Create(CultureInfo.InvariantCulture, $"step {job.Label} {step} {metrics.GetValueOrDefault("loss"):R}"));
 
-        public void End(TrackedOutcome outcome, IReadOnlyDictionary<string, double> results) => Say(path, $"{outcome} {label} {string.Join(",", results.Keys)}");
+        public void End(TrackedOutcome outcome, IReadOnlyDictionary<string, double> results) => Say(path, $"{outcome} {job.Label} {string.Join(",", results.Keys)}{(File.Exists(Path.Combine(job.Folder, "result.json")) ? " with its result" : "")}");
 
-        public void Dispose() => Say(path, $"dispose {label}");
+        public void Dispose() => Say(path, $"dispose {job.Label}");
     }
 }
 

@@ -1,0 +1,65 @@
+// Parts of a plan: --only asks for the paths alone that its own jobs read, and takes no other plan's place; and data sets of fewer rows than
+// are asked for.
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class PartTests
+{
+    private static string Manifest(Peftalign user, string more = "") => user.Write("parts.yaml", Manifests.Tiny + $$"""
+        name: parts
+        seeds: [1]
+        datasets: { near: { reader: jsonl, path: near.jsonl{{more}} }, far: { reader: jsonl, path: far.jsonl } }
+        methods: { tune: { type: sft, max_steps: 1, batch_size: 1 } }
+        train: [{ models: tiny, datasets: [near, far], methods: tune }]
+        """);
+
+    private static void Rows(Peftalign user, string name) => user.Write(name, string.Concat(Enumerable.Repeat("""{"prompt": "a", "completion": "b"}""" + "\n", 2)));
+
+    [Test]
+    public void A_path_that_no_chosen_job_reads_may_be_away()
+    {
+        using var user = new Peftalign();
+        var manifest = Manifest(user);
+        Rows(user, "near.jsonl");
+        Outcome Run(params string[] more) => Peftalign.Call(["run", manifest, "--out", user.Run, "--threads", "1", .. more]);
+        var refusal = $"peftalign: {manifest}:6:";
+        foreach (var told in (Outcome[])[Run(), Run("--only", "train/tiny/far/*")])
+        {
+            Assert.That((told.Code, told.Err), Is.EqualTo((2, told.Err)));
+            Assert.That(told.Err, Does.StartWith(refusal).And.Contain("'far.jsonl' does not exist; correct the path, or plan with --dry-run").And.EndWith("1 fault(s); nothing was started.\n"), told.All);
+        }
+        var near = Run("--only", "train/tiny/near/*");
+        Assert.That(near.Code, Is.Zero, near.All);
+        Assert.That(near.Err, Does.Contain($"warning: {manifest}:6:").And.Contain("'far.jsonl' does not exist; no job of --only train/tiny/near/* reads it"));
+        Assert.That(Directory.GetDirectories(Path.Combine(user.Run, "jobs")), Has.Length.EqualTo(2), "the model and its training");
+    }
+
+    // Else the finished jobs of files that were cleared away would be no plan's, and leave the report.
+    [Test]
+    public void A_plan_without_its_files_does_not_take_the_place_of_one_with_them()
+    {
+        using var user = new Peftalign();
+        var manifest = Manifest(user);
+        Rows(user, "near.jsonl");
+        Rows(user, "far.jsonl");
+        user.Finish(manifest);
+        var plan = File.ReadAllText(Path.Combine(user.Run, "plan.json"));
+        File.Delete(user.File("far.jsonl"));
+        user.Finish(manifest, "--only", "train/tiny/near/*");
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "plan.json")), Is.EqualTo(plan));
+        Assert.That(Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Select(job => (string)job!["label"]!), Has.Some.StartsWith("train/tiny/far/"));
+    }
+
+    [Test]
+    public void Fewer_rows_than_take_are_told_once([Values] bool dry)
+    {
+        using var user = new Peftalign();
+        Rows(user, "near.jsonl");
+        Rows(user, "far.jsonl");
+        Outcome Told(string more) => Peftalign.Call(["run", Manifest(user, more), "--out", user.Run, "--threads", "1", .. dry ? (string[])["--dry-run"] : []]);
+        var fewer = Told(", take: 3");
+        Assert.That(fewer.Code, Is.Zero, fewer.All);
+        Assert.That(fewer.Err.Split('\n').Where(line => line.Contains("take", StringComparison.Ordinal)), Is.EqualTo((string[])["warning: take: 3 rows of near.jsonl are asked for and 2 are there, which are all used; lower take, or leave it out"]));
+        Assert.That(Told(", take: 2").Err, Does.Not.Contain("take"));
+    }
+}
