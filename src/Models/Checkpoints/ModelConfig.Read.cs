@@ -16,7 +16,7 @@ public sealed partial class ModelConfig
 
     /// <summary>Padding tokens of classes in transformers, where config.json does not name one; the others have none.</summary>
     private static readonly Dictionary<string, int> PadByDefault =
-        new() { ["gemma"] = 0, ["gemma2"] = 0, ["gemma3_text"] = 0, ["olmo2"] = 1, ["olmo3"] = 1, ["opt"] = 1, ["phi3"] = 32000, ["smollm3"] = 128004 };
+        new() { ["cohere"] = 0, ["gemma"] = 0, ["gemma2"] = 0, ["gemma3_text"] = 0, ["olmo2"] = 1, ["olmo3"] = 1, ["opt"] = 1, ["phi3"] = 32000, ["smollm3"] = 128004 };
 
     /// <summary>A whole number of an architecture's own, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is no whole number, or out of bounds.</exception>

@@ -13,7 +13,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
 {
     private const int MostLayers = 1 << 14;
 
-    private static readonly string[] ActivationKeys = ["hidden_activation", "hidden_act", "activation_function"];
+    private static readonly string[] UsualActivationKeys = ["hidden_activation", "hidden_act", "activation_function"], FalconActivationKeys = ["activation"];
 
     private readonly ConfigReader reader;
     private readonly int? hiddenSize, layerCount, headCount, vocabularySize;
@@ -42,6 +42,8 @@ public sealed partial class ModelConfig : ArchitectureConfig
         rope = new(() => RopeReader.Read(reader, ModelType, null));
         CheckLayerTypes();
     }
+
+    private string[] ActivationKeys => ModelType == "falcon" ? FalconActivationKeys : UsualActivationKeys;
 
     /// <summary>Path of config.json.</summary>
     public string File { get; }

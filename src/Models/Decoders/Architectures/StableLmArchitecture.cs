@@ -27,12 +27,8 @@ internal sealed class StableLmArchitecture : IModelArchitecture
         return spec with
         {
             Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
-            Rope = SaysTurning(config) ? spec.Rope : config.Rope with { PartialRotaryFactor = Turning },
+            Rope = config.RopeOr(Turning),
             Block = config.Bool("use_qkv_bias") == true ? spec.Block.WithAttentionBias(output: false) : spec.Block,
         };
     }
-
-    private static bool SaysTurning(ArchitectureConfig config) =>
-        ((string[])["rope_parameters", "rope_scaling"]).Any(key => config.Json.TryGetProperty(key, out var inner) && inner.ValueKind == System.Text.Json.JsonValueKind.Object && inner.TryGetProperty("partial_rotary_factor", out _))
-        || config.Number("partial_rotary_factor") is not null;
 }
