@@ -1,5 +1,5 @@
-// peftalign::head_figures(hidden, head, targets, expect): what target_log_probs says of the distributions of the rows hidden head', and with
-// `expect` the mean of the head's rows under each. The (N, V) logits are never in memory: a block of the vocabulary is worked on while
+// peftalign::head_figures(hidden, head, targets, expect, bias): what target_log_probs says of the distributions of the rows hidden head' + bias, and
+// with `expect` the mean of the head's rows under each. The (N, V) logits are never in memory: a block of the vocabulary is worked on while
 // its logits lie in the second cache, relative to the largest so far; sums are scaled where a larger one comes. The vocabulary
 // is cut into slices that follow from its size alone and are joined in order, so a row's figures depend neither on the other
 // rows nor on threads. peftalign::logits_figures(logits, targets) gives the same figures, bit for bit, of logits that are in memory since
@@ -65,6 +65,7 @@ struct State {
 // A round of rows.
 struct Round {
     tiles::Matrix hidden, turned;  // (rows, width) and (width, entries)
+    const float* bias;             // (entries), or null
     const int64_t* targets;
     bool twos;                     // they are bfloat16
     int64_t rows, width, entries, slices;
@@ -194,7 +195,7 @@ PA_INLINE void part_in(const Round& h, const Part& part) {
     for (bool again = false; block < end; block++, again = true) {
         int64_t first = block * kTogether, count = std::min(kTogether, h.entries - first);
         tiles::Matrix own{h.turned.at(0, first), h.turned.row, h.turned.column};
-        tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, tiles::kUnit}, own, h.twos ? h.width / 2 : h.width, 1, h.twos}}, false, nullptr, part.rows, count};
+        tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, tiles::kUnit}, own, h.twos ? h.width / 2 : h.width, 1, h.twos}}, false, h.bias ? h.bias + first : nullptr, part.rows, count};
         tiles::block_in<Set>(of, {0, part.rows, 0, count, logits, kTogether});
         // Meanwhile the next block's rows of the head are prefetched.
         const char* next = h.turned.at(0, first + count);
@@ -245,8 +246,11 @@ Instructions checked(const Tensor& hidden, const Tensor& head, const Tensor& tar
 
 int64_t slices_of(int64_t entries) { return std::max<int64_t>(1, std::min(kMostSlices, entries / kSlice)); }
 
-std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head, const Tensor& targets, bool expect) {
+std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head, const Tensor& targets, bool expect, const c10::optional<Tensor>& bias) {
     Instructions set = checked(hidden, head, targets);
+    TORCH_CHECK(!bias || (bias->device().is_cpu() && bias->dim() == 1 && bias->size(0) == head.size(0) && bias->scalar_type() == head.scalar_type()), "head_figures: a bias of (", head.size(0), ") as the head on the processor, not ",
+                bias ? bias->sizes() : head.sizes(), " ", bias ? bias->scalar_type() : head.scalar_type());
+    Tensor added = bias ? bias->to(at::kFloat).contiguous() : Tensor();
     int64_t rows = hidden.size(0), width = head.size(1), entries = head.size(0), slices = slices_of(entries);
     auto floats = hidden.options().dtype(at::kFloat);
     Tensor figures = at::empty({kFigures, rows}, floats), expected = at::empty({expect ? rows : 0, width}, floats), sums;
@@ -261,7 +265,7 @@ std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head
         if (expect && (!sums.defined() || sums.size(1) != now)) sums = at::empty({slices, now, width}, floats);
         states.assign(slices * now, {});
         Round h{{static_cast<const char*>(hidden.data_ptr()) + first * hidden.stride(0) * bytes, hidden.stride(0) * bytes, tiles::kUnit}, {static_cast<const char*>(head.data_ptr()), tiles::kUnit, head.stride(0) * bytes},
-               targets.data_ptr<int64_t>() + first, bytes == 2, now, width, entries, slices, expect ? sums.data_ptr<float>() : nullptr, states.data()};
+               bias ? added.data_ptr<float>() : nullptr, targets.data_ptr<int64_t>() + first, bytes == 2, now, width, entries, slices, expect ? sums.data_ptr<float>() : nullptr, states.data()};
         parallel(slices * parts, [&](int64_t task) {
             Part part{task % parts * each, 0, task / parts};
             part.rows = std::min(each, now - part.row);
@@ -298,7 +302,7 @@ Tensor logits_figures(const Tensor& logits, const Tensor& targets) {
     check(targets, rows, entries, "logits_figures");
     Tensor figures = at::empty({kFigures, rows}, logits.options().dtype(at::kFloat));
     std::vector<State> states(slices * rows);
-    Round h{{}, {}, targets.data_ptr<int64_t>(), false, rows, 0, entries, slices, nullptr, states.data()};
+    Round h{{}, {}, nullptr, targets.data_ptr<int64_t>(), false, rows, 0, entries, slices, nullptr, states.data()};
     parallel_runs(rows, std::max<int64_t>(1, (1 << 14) / entries), [&](int64_t begin, int64_t end) {
         for (int64_t m = begin; m < end; m++) {
             with_products_of(set, [&](auto own) PA_INLINED {
@@ -315,5 +319,5 @@ Tensor logits_figures(const Tensor& logits, const Tensor& targets) {
 }  // namespace
 }  // namespace pa
 
-TORCH_LIBRARY_FRAGMENT(peftalign, m) { m.def("head_figures(Tensor hidden, Tensor head, Tensor targets, bool expect) -> (Tensor, Tensor)"), m.def("logits_figures(Tensor logits, Tensor targets) -> Tensor"); }
+TORCH_LIBRARY_FRAGMENT(peftalign, m) { m.def("head_figures(Tensor hidden, Tensor head, Tensor targets, bool expect, Tensor? bias=None) -> (Tensor, Tensor)"), m.def("logits_figures(Tensor logits, Tensor targets) -> Tensor"); }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("head_figures", pa::head_figures), m.impl("logits_figures", pa::logits_figures); }

@@ -27,6 +27,9 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter, IChecksModu
         ["gpt_neo"] = (["q_proj", "v_proj", "c_proj"], ["c_proj"]),
         ["gpt_neox"] = (["query_key_value", "dense_4h_to_h"], ["dense_4h_to_h"]),
         ["opt"] = (["q_proj", "k_proj", "fc2"], ["fc2"]),
+        ["phi"] = (["q_proj", "v_proj", "fc2"], ["fc2"]),
+        ["falcon"] = (["query_key_value", "dense_4h_to_h"], ["dense_4h_to_h"]),
+        ["gptj"] = (["q_proj", "v_proj", "fc_out"], ["fc_out"]),
         ["roberta"] = (["key", "value", "output.dense"], ["output.dense"]),
         ["deberta-v2"] = (["key_proj", "value_proj", "output.dense"], ["output.dense"]),
     };
@@ -71,7 +74,11 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter, IChecksModu
         foreach (var (module, delta) in sites)
         {
             if (delta is Scale scale) tensors[Factor(module)] = scale.OfInputs ? scale.Values.view(1, -1) : scale.Values.view(-1, 1);
-            else if (delta is Whole { IsFrozen: true, Weight: { } table }) tensors[$"{Prefix}{module}.weight"] = table;
+            else if (delta is Whole { IsFrozen: true } own)
+            {
+                if (own.Weight is { } table) tensors[$"{Prefix}{module}.weight"] = table;
+                if (own.Bias is { } bias) tensors[$"{Prefix}{module}.bias"] = bias;
+            }
             else foreach (var (part, tensor) in delta.Parameters) tensors[$"{Prefix}{module}.{part}"] = tensor;
         }
         var scaled = sites.Where(s => s.Delta is Scale).Select(s => s.Module).ToHashSet();

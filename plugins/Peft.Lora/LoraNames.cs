@@ -61,8 +61,9 @@ internal static class LoraNames
                 if (low.Magnitude is { } magnitude) yield return (Magnitude(name), magnitude);
                 if (low.Bias is { } bias) yield return (BaseBias(name), bias);
                 break;
-            case Stack { Layers: [Whole { Weight: { } own }, var trained] }:
-                yield return (trained is TokenRows ? BaseOfTokens(name) : BaseWeight(name), own);
+            case Stack { Layers: [Whole { IsFrozen: true } own, var trained] }:
+                if (own.Weight is { } table) yield return (trained is TokenRows ? BaseOfTokens(name) : BaseWeight(name), table);
+                if (own.Bias is { } beneath && trained is LowRank { Bias: null }) yield return (BaseBias(name), beneath);
                 foreach (var tensor in Tensors(site with { Delta = trained }, kind, doubled)) yield return tensor;
                 break;
             case Whole whole:

@@ -64,7 +64,8 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
         using var off = torch.no_grad();
         var spec = model.Spec with { Vocabulary = Vocabulary };
         string[] tables = [model.Spec.Names.Embedding + ".weight", .. model.Spec.TiedHead ? (string[])[] : [model.Spec.Names.Head + ".weight"]];
-        return new DecoderModel(spec, model.Weights.ToDictionary(w => w.Key, w => tables.Contains(w.Key) ? Grown(w.Key, w.Value, seed) : w.Value));
+        var bias = model.Spec.Names.Head + ".bias";
+        return new DecoderModel(spec, model.Weights.ToDictionary(w => w.Key, w => tables.Contains(w.Key) ? Grown(w.Key, w.Value, seed) : w.Key == bias ? Grown(w.Value) : w.Value));
     }
 
     /// <summary>Adds the tokens to the files of a folder that holds a copy of the model's.</summary>
@@ -75,6 +76,13 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
         var config = Read(folder, ModelFile);
         config["vocab_size"] = Vocabulary;
         Write(folder, ModelFile, config);
+    }
+
+    // New entries of a bias are its mean; transformers draws them around it, with 1e-9 of its standard deviation.
+    private Tensor Grown(Tensor bias)
+    {
+        using var scope = torch.NewDisposeScope();
+        return torch.cat([bias, bias.mean().expand(Vocabulary - bias.size(0))]).DetachFromDisposeScope();
     }
 
     private Tensor Grown(string name, Tensor rows, ulong seed)

@@ -21,6 +21,10 @@ public sealed class ArchitectureCommandTests
     [TestCase("gpt-neo")]
     [TestCase("gpt-neox")]
     [TestCase("opt-after")]
+    [TestCase("phi")]
+    [TestCase("gptj")]
+    [TestCase("falcon-groups")]
+    [TestCase("cohere")]
     public void Log_probs_and_greedy_ids_are_the_reference(string family)
     {
         var beside = Path.Combine(Peftalign.Repository, "tests", "fixtures", "families", family, "base-model");

@@ -53,7 +53,7 @@ internal static class Golden
     internal static List<Tensor> Logits(DecoderModel model, ForwardMode mode, IReadOnlyList<string?>? controls = null)
     {
         using var off = torch.no_grad();
-        var groups = Inputs().Select((row, k) => new CompletionGroup(row.Ids, [Completion.Of([1])]) { Control = controls?[k] }).ToList();
+        var groups = Inputs().Select((row, k) => new CompletionGroup([.. row.Ids.Select(id => id % (int)model.Spec.Vocabulary)], [Completion.Of([1])]) { Control = controls?[k] }).ToList();
         return new LogProbEngine(model).Logits(groups, mode).ToList();
     }
 

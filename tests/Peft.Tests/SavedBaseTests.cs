@@ -152,6 +152,56 @@ public sealed class SavedBaseTests : ScopedTest
         }
     }
 
+    // PEFT writes both tensors of a head that is a target: over this base they change nothing, over another they stand in the place of its own.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void A_heads_bias_stands_beside_its_matrix(bool target)
+    {
+        const string Phi = "../families/phi/base-model";
+        var (model, outline, files) = Trained(Phi, new() { Targets = target ? ["q_proj", "lm_head"] : ["q_proj"] });
+        var plain = Registered.Lora().Load(outline, files);
+        var part = $"{Prefix}lm_head{(target ? ".base_layer" : "")}.";
+        var same = Registered.Lora().Load(outline, With(files, (part + "weight", model.Weights["lm_head.weight"].clone()), (part + "bias", model.Weights["lm_head.bias"].clone())));
+        Assert.That(same.Select(s => (s.Module, s.Delta.GetType())), Is.EqualTo(plain.Select(s => (s.Module, s.Delta.GetType()))));
+        var bias = new CounterStream(4, "bias").Normal([model.Spec.Vocabulary], 0, 1).to(model.Device);
+        var adapter = Registered.Lora();
+        var read = adapter.Load(outline, With(files, (part + "weight", model.Weights["lm_head.weight"].clone()), (part + "bias", bias)));
+        Assert.That(adapter.Save(outline, read).Tensors[part + "bias"].equal(bias), Is.True, "and is written again");
+        var (ours, merged) = (Logits(model, read), Golden.Logits(AdapterMerge.Merged(model, [read]), ForwardMode.Plain));
+        model.SetWeight("lm_head.bias", bias);
+        foreach (var (k, expected) in Logits(model, plain).Index())
+        {
+            Assert.That(Golden.Worst(ours[k], expected), Is.LessThan(2e-5));
+            Assert.That(Golden.Worst(merged[k], expected), Is.LessThan(1e-4));
+        }
+    }
+
+    [Test]
+    public void A_grown_heads_bias_is_the_merged_models()
+    {
+        const string Phi = "../families/phi/base-model";
+        var (model, _, files) = Trained(Phi, new() { Targets = ["q_proj"] });
+        var rows = model.Spec.Vocabulary + 3;
+        Tensor Table(string name, params long[] shape) => new CounterStream(4, name).Normal(shape, 0, 0.3).to(model.Device);
+        (string, Tensor)[] tables = [($"{Prefix}model.embed_tokens.weight", Table("embedding", rows, model.Spec.Hidden)), ($"{Prefix}lm_head.weight", Table("head", rows, model.Spec.Hidden))];
+        var bias = Table("bias", rows);
+        var folder = Directory.CreateTempSubdirectory("peftalign-grown-").FullName;
+        try
+        {
+            var given = With(files, [.. tables, ($"{Prefix}lm_head.bias", bias)]);
+            AdapterMerge.Write(folder, Golden.Path(Phi), outline => Registered.Lora().Load(outline, given), null, null, tables: given.Tensors);
+            var merged = ModelFolder.Load(folder, device: TestDevice.Here);
+            Assert.That((merged.Spec.Vocabulary, merged.Weights["lm_head.bias"].equal(bias)), Is.EqualTo((rows, true)));
+            var lacking = With(files, tables);
+            Assert.That(Assert.Throws<UserErrorException>(() => AdapterMerge.Write(folder, Golden.Path(Phi), outline => Registered.Lora().Load(outline, lacking), null, null, tables: lacking.Tensors))!.Message,
+                Does.Contain($"no bias of lm_head with {rows} entries").And.Contain($"resize_token_embeddings({rows})"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     // PEFT's head follows the embedding then, and would not here.
     [TestCase("base-gpt2", "modules_to_save", true)]
     [TestCase("base-gpt2", "target_modules", true)]

@@ -63,6 +63,40 @@ public sealed class HeadFiguresTests(string instructions) : ProductKernelTests(i
         Assert.That(wrong!.Message, Does.Contain("target 3 of 3 entries"));
     }
 
+    // A bias begins each sum, as in products.
+    [TestCase(1, 1, 1)]
+    [TestCase(7, 48, 256)]
+    [TestCase(33, 24, 259)]
+    [TestCase(505, 16, 2049)]
+    [TestCase(5, 96, 32_000)]
+    public void A_bias_is_added_to_each_logit(long rows, long width, long entries)
+    {
+        using var scope = torch.NewDisposeScope();
+        foreach (var dtype in (torch.ScalarType[])[torch.float32, torch.bfloat16])
+        {
+            var (wideHidden, wideHead, targets) = Of(rows, 2 * width, entries);
+            var (hidden, head, bias) = (wideHidden.to(dtype), wideHead.to(dtype), (Near.Random([entries], "bias") * 3).to(dtype));
+            if (!Fused.HasHead(hidden, head)) continue; // bfloat16 products are libtorch's where a processor has AMX
+            var logits = Products.Linear(hidden, head, bias);
+            var (figures, mean) = Fused.HeadFigures(hidden, head, targets, expect: true, bias);
+            Assert.That(figures.equal(Fused.LogitsFigures(logits, targets)), Is.True, $"{dtype}, of logits in memory");
+            var logProbs = logits.to(torch.float64).log_softmax(-1, torch.float64);
+            Near.AssertNear(figures.select(0, (long)TargetFigure.LogProb), logProbs.gather(1, targets.unsqueeze(1)).squeeze(1), 1e-5);
+            if (dtype == torch.float32) Near.AssertNear(mean!, logProbs.exp().mm(head.to(torch.float64)), 2e-6);
+            var (none, noneMean) = Fused.HeadFigures(hidden, head, targets, expect: true);
+            var (zero, zeroMean) = Fused.HeadFigures(hidden, head, targets, expect: true, torch.zeros([entries]).to(dtype));
+            Assert.That((zero.equal(none), zeroMean!.equal(noneMean!), entries > 1 && figures.equal(none)), Is.EqualTo((true, true, false)), $"{dtype}, a bias of 0");
+        }
+    }
+
+    [TestCase(3, torch.ScalarType.Float32)]
+    [TestCase(4, torch.ScalarType.Float64)]
+    public void A_bias_of_another_shape_or_dtype_is_refused(long entries, torch.ScalarType dtype)
+    {
+        using var scope = torch.NewDisposeScope();
+        Assert.That(() => Fused.HeadFigures(torch.zeros([1, 2], torch.float32), torch.zeros([4, 2], torch.float32), torch.tensor([1L]), expect: false, torch.zeros([entries]).to(dtype)), Throws.TypeOf<TorchException>().With.Message.Contains("a bias of (4)"));
+    }
+
     // Weights of the mean are rounded to 8 bits each by itself; an odd vocabulary has a last row of its own.
     [TestCase(3, 8, 17)]
     [TestCase(33, 24, 259)]

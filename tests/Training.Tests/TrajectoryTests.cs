@@ -43,11 +43,15 @@ public sealed class TrajectoryTests : TrainingTest
     [TestCase("gpt-neox-serial", "sft-lora")]
     [TestCase("opt", "sft-lora")]
     [TestCase("opt-after", "dpo-lora")]
+    [TestCase("phi", "dpo-lora")]
+    [TestCase("falcon", "sft-lora")]
     public void Lora_runs_of_other_families(string family, string run) => Lora(Fixtures.Path("families", family), run, 1e-4);
 
     [TestCase("gpt-neox", "sft-full")]
     [TestCase("opt", "dpo-full")]
     [TestCase("opt-after", "sft-full")]
+    [TestCase("gptj", "sft-full")]
+    [TestCase("cohere", "sft-full")]
     public void Full_fine_tuning_of_other_families(string family, string run) => Full(Fixtures.Path("families", family), run);
 
     [TestCase("sft-full")]

@@ -42,6 +42,9 @@ public sealed record DecoderSpec
     /// <summary>Whether the output head is the embedding matrix.</summary>
     public required bool TiedHead { get; init; }
 
+    /// <summary>Whether the output head adds a bias (V), <see cref="DecoderNames.Head"/>.bias; not where it is tied.</summary>
+    public bool HeadBias { get; init; }
+
     /// <summary>Kind of all norms.</summary>
     public required NormSpec Norm { get; init; }
 
@@ -62,6 +65,9 @@ public sealed record DecoderSpec
 
     /// <summary>Whether queries and keys of a narrow dtype are turned in float32 and rounded behind it, instead of by rounded cosines.</summary>
     public bool TurnsWide { get; init; }
+
+    /// <summary>Whether dimension 2j of a head turns with 2j + 1, instead of j with j + W / 2 of the W that turn.</summary>
+    public bool TurnsPairs { get; init; }
 
     /// <summary>Factor of the attention scores; null = 1 / sqrt(D).</summary>
     public double? ScoreScale { get; init; }
@@ -129,7 +135,7 @@ public sealed record BlockSpec
     /// <summary>Three layers, or one, whose outputs side by side are the queries, keys and values.</summary>
     public required IReadOnlyList<LinearSpec> AttentionInputs { get; init; }
 
-    /// <summary>Of one layer with as many key as query heads: whether each head's query, key and value lie together, not all queries, all keys, all values.</summary>
+    /// <summary>Of one layer: whether each key head's queries, its key and its value lie together, not all queries, all keys, all values.</summary>
     public bool FusedByHead { get; init; }
 
     /// <summary>From the attended values back to the residual stream.</summary>
@@ -186,6 +192,9 @@ public sealed record NormSpec(NormKind Kind, double Epsilon)
 {
     /// <summary>Of LayerNorm: whether the norms have weights and biases; without them they only normalise.</summary>
     public bool HasWeights { get; init; } = true;
+
+    /// <summary>Of LayerNorm with weights: whether the norms have biases.</summary>
+    public bool HasBias { get; init; } = true;
 
     /// <summary>Of <see cref="NormKind.Rms"/> in a narrow dtype: whether w multiplies in float32, before anything is rounded.</summary>
     public bool RoundsOnce { get; init; }

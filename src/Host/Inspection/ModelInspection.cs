@@ -173,7 +173,7 @@ internal sealed class ModelInspection : IDisposable
         if (config.SlidingWindow is { } window) yield return $"window {window}";
     }
 
-    private static bool TurnsPositions(ModelConfig model) => model.Has("rope_parameters") || model.Has("rope_scaling") || model.Has("rope_theta") || model.ModelType is "llama" or "gpt_neox";
+    private static bool TurnsPositions(ModelConfig model) => model.Has("rope_parameters") || model.Has("rope_scaling") || model.Has("rope_theta") || model.ModelType is "llama" or "gpt_neox" or "gptj" or "phi" or "falcon";
 
     private static string? QuantizationOf(ModelConfig model)
     {

@@ -68,8 +68,10 @@ public static class PromptConfig
     /// <param name="sites">What <see cref="Sites"/> gave, or a new adapter's.</param>
     public static IEnumerable<KeyValuePair<string, Tensor>> Tables(IReadOnlyList<AdapterSite> sites) =>
         from site in sites
-        from table in Decoders.Deltas.Parts(site.Delta).OfType<Whole>()
-        select KeyValuePair.Create($"{OfBase}{site.Module}.weight", table.Weight!);
+        from whole in Decoders.Deltas.Parts(site.Delta).OfType<Whole>()
+        from part in ((string Name, Tensor? Tensor)[])[("weight", whole.Weight), ("bias", whole.Bias)]
+        where part.Tensor is not null
+        select KeyValuePair.Create($"{OfBase}{site.Module}.{part.Name}", part.Tensor!);
 
     /// <summary>The front of sites.</summary>
     /// <param name="sites">What <see cref="Sites"/> gave, or a new adapter's.</param>

@@ -11,6 +11,8 @@ public static class SavedBase
 {
     private const string Own = "weight";
     private const string Wrapped = "base_layer.weight";
+    private const string OwnBias = "bias";
+    private const string WrappedBias = "base_layer.bias";
     private const string UnderTokens = "token_adapter.base_layer.weight";
     private const string OfModel = "base_model.model.";
     private const string TrainedRows = "token_adapter.trainable_tokens_delta";
@@ -45,8 +47,9 @@ public static class SavedBase
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
         {
             var delta = deltas.GetValueOrDefault(module.Name);
-            if (Table(module, delta, tensors, prefix) is not { } table) continue;
-            var own = new Whole(table, null) { IsFrozen = true };
+            var (table, bias) = (Table(module, delta, tensors, prefix), Bias(module, delta, tensors, prefix));
+            if (table is null && bias is null) continue;
+            var own = new Whole(table, bias) { IsFrozen = true };
             deltas[module.Name] = delta is null ? own : new Stack([own, delta]);
             found = true;
         }
@@ -69,6 +72,17 @@ public static class SavedBase
         return own is not null && table.equal(own) ? null : table.MoveToOuterDisposeScope();
     }
 
+    // Of a head that has one, where it is not trained; null where it is the model's.
+    private static Tensor? Bias(ModuleOutline module, Delta? delta, AdapterTensors tensors, string prefix)
+    {
+        if (module.Tensor("bias") is not { } own) return null;
+        var name = Name(prefix, module.Name, delta is LowRank ? WrappedBias : OwnBias);
+        if (!tensors.IsLeft(name)) return null;
+        using var scope = torch.NewDisposeScope();
+        var bias = tensors.Take(name, own.shape, module.Device).to(own.dtype);
+        return bias.equal(own) ? null : bias.MoveToOuterDisposeScope();
+    }
+
     // Two names of one tensor: a head's and the embedding's that it shares; or PEFT's wrapper of a module that is trained whole and the module
     // that it wraps. A head that shares the wrapped module's weight would still read the latter. With bias all PEFT writes every name with
     // a bias in it, so those of any wrapped module.
@@ -79,7 +93,7 @@ public static class SavedBase
         foreach (var module in model.Modules)
         {
             if (IsTable(model, module)) TakeWrapped(module, Own, model.Spec is { TiedHead: false } ? [module.Outputs, module.Inputs] : null, tensors, prefix);
-            TakeWrapped(module, "bias", module.Tensor("bias")?.shape, tensors, prefix);
+            TakeWrapped(module, OwnBias, module.Tensor("bias")?.shape, tensors, prefix);
         }
     }
 
@@ -95,6 +109,10 @@ public static class SavedBase
     /// <param name="module">The table's module.</param>
     /// <param name="prefix">What stands before its name there.</param>
     internal static IEnumerable<string> Names(string module, string prefix = OfModel) => ((string[])[Wrapped, UnderTokens, Own]).Select(part => Name(prefix, module, part));
+
+    /// <summary>What a folder may call the bias of a head of the base, that beneath a change first.</summary>
+    /// <param name="module">The head.</param>
+    internal static IEnumerable<string> BiasNames(string module) => ((string[])[WrappedBias, OwnBias]).Select(part => Name(OfModel, module, part));
 
     private static string Name(string prefix, string module, string part) => $"{prefix}{module}.{part}";
 

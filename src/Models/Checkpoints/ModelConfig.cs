@@ -17,7 +17,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
     /// <summary>What the number of blocks is called, the commonest first.</summary>
     internal static readonly string[] LayerCountKeys = ["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
 
-    private static readonly string[] ActivationKeys = ["hidden_activation", "hidden_act", "activation_function"];
+    private static readonly string[] UsualActivationKeys = ["hidden_activation", "hidden_act", "activation_function"], FalconActivationKeys = ["activation"];
 
     private readonly ConfigReader reader;
     private readonly ClassDefaults defaults;
@@ -48,6 +48,8 @@ public sealed partial class ModelConfig : ArchitectureConfig
         rope = new(() => RopeReader.Read(reader, ModelType, null));
         CheckLayerTypes();
     }
+
+    private string[] ActivationKeys => ModelType == "falcon" ? FalconActivationKeys : UsualActivationKeys;
 
     /// <summary>Path of config.json.</summary>
     public string File { get; }

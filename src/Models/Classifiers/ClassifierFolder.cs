@@ -46,7 +46,7 @@ public static class ClassifierFolder
     /// <param name="spec">A language model, or what its folder describes.</param>
     /// <param name="labels">Numbers that it gives.</param>
     public static DecoderSpec WithScores(DecoderSpec spec, long labels = 1) =>
-        spec with { Labels = labels, TiedHead = false, LogitCap = null, LogitDivisor = null, Names = spec.Names with { Head = HeadName, StoredHead = null } };
+        spec with { Labels = labels, TiedHead = false, HeadBias = false, LogitCap = null, LogitDivisor = null, Names = spec.Names with { Head = HeadName, StoredHead = null } };
 
     /// <summary>Whether a folder's configuration names a sequence classifier.</summary>
     /// <param name="config">config.json.</param>

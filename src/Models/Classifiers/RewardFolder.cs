@@ -37,9 +37,10 @@ public static partial class RewardFolder
         }
         var language = ModelFolder.Load(folder, warn, architectures, quantization: quantization, device: device);
         var range = config.Number("initializer_range") ?? config.Number("init_std") ?? 0.02;
-        var weights = language.Weights.Where(w => w.Key != language.Spec.Names.Head + ".weight").ToDictionary();
+        var weights = language.Weights.Where(w => !w.Key.StartsWith(language.Spec.Names.Head + ".", StringComparison.Ordinal)).ToDictionary();
         weights[Head] = new CounterStream(seed, "init", Head).Normal([1, spec.EmbeddingWidth], 0, range).to(language.Device).DetachFromDisposeScope();
         if (!language.Spec.TiedHead) language.Head.Dispose();
+        language.HeadBias?.Dispose();
         return new DecoderModel(spec, weights, language.Quantized);
     }
 

@@ -1,5 +1,5 @@
-// The forms that blocks have beside the common one: both parts on the block's input, norms behind the sums, and queries, keys and values
-// that one layer gives head by head.
+// The forms that blocks have beside the common one: both parts on the block's input, norms behind the sums, queries, keys and values that one
+// layer gives head by head, and heads of whose dimensions neighbours turn together.
 
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
@@ -35,7 +35,21 @@ public sealed partial class DecoderModel
         return new Residual(x, Added(fed + mixed, null, pack, mode)).Outer();
     }
 
-    // Queries, keys and values of a layer whose rows are each head's query, key and value.
-    private Tensor[] ByHead(Tensor joined) =>
-        Array.ConvertAll(joined.view(-1, Spec.Heads, 3, Spec.HeadWidth).unbind(2), part => part.contiguous());
+    // Queries, keys and values of a layer whose rows are each key head's queries, its key and its value.
+    private Tensor[] ByHead(Tensor joined)
+    {
+        var each = Spec.Heads / Spec.KeyValueHeads;
+        var parts = joined.view(-1, Spec.KeyValueHeads, each + 2, Spec.HeadWidth);
+        return [parts.narrow(2, 0, each).contiguous(), parts.narrow(2, each, 1).contiguous(), parts.narrow(2, each + 1, 1).contiguous()];
+    }
+
+    // (R, heads, D) of which 2j and 2j + 1 turn together, with these half of what turns apart, where a turn looks for them. A score is the same sum in
+    // another order, so that nothing has to be put back.
+    private Tensor Halved(Tensor x)
+    {
+        if (!Spec.TurnsPairs) return x;
+        var width = RotaryFrequencies.Width(Spec.Rope!, Spec.HeadWidth);
+        var turning = x.narrow(2, 0, width).reshape(-1, x.size(1), width / 2, 2).transpose(2, 3).reshape(-1, x.size(1), width);
+        return width < x.size(2) ? torch.cat([turning, x.narrow(2, width, x.size(2) - width)], 2) : turning;
+    }
 }

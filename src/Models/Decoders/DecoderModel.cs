@@ -17,6 +17,7 @@ public sealed partial class DecoderModel
     private readonly HashSet<string> linears;
     private readonly IReadOnlyDictionary<string, QuantizedMatrix> quantized;
     private readonly string embedding, head;
+    private readonly string? headBias;
     private readonly LinearModule? embeddingOutput, headInput;
 
     /// <param name="spec">What it is.</param>
@@ -33,6 +34,7 @@ public sealed partial class DecoderModel
         linears = [.. spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length])];
         embedding = spec.Names.Embedding + ".weight";
         head = spec.TiedHead ? embedding : spec.Names.Head + ".weight";
+        headBias = spec.HeadBias ? spec.Names.Head + ".bias" : null;
         if (spec.Names.EmbeddingOutput is { } first) embeddingOutput = new LinearModule("", new LinearSpec(first, spec.EmbeddingWidth, spec.Hidden));
         if (spec.Names.HeadInput is { } last) headInput = new LinearModule("", new LinearSpec(last, spec.Hidden, spec.EmbeddingWidth));
     }
@@ -51,6 +53,9 @@ public sealed partial class DecoderModel
 
     /// <summary>(V, w) the matrix of the output head.</summary>
     public Tensor Head => weights[head];
+
+    /// <summary>(V) what the output head adds; null = nothing.</summary>
+    internal Tensor? HeadBias => headBias is null ? null : weights[headBias];
 
     /// <summary>Where the weights are.</summary>
     public torch.Device Device => Head.device;
@@ -146,7 +151,7 @@ public sealed partial class DecoderModel
     /// <summary>The head in a forward mode.</summary>
     internal HeadForm HeadUnder(ForwardMode mode)
     {
-        var layer = new Layer(Spec.Names.Head, Head) { Alone = mode.Alone };
+        var layer = new Layer(Spec.Names.Head, Head, HeadBias) { Alone = mode.Alone };
         if (!Spec.TiedHead) return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Head));
         List<Delta> shared = mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? [.. Deltas.Parts(delta).Where(IsShared)] : [];
         return HeadForm.Of(layer, shared switch { [] => null, [var one] => one, _ => new Stack(shared) });
@@ -252,8 +257,8 @@ public sealed partial class DecoderModel
         var asked = some ? pack.Asked(Fewest) : default;
         var parts = few ? [.. Linears(x.index_select(0, asked.Rows), block.AttentionInputs[..1], [queries], pack, mode), .. Linears(x, block.AttentionInputs[1..], [keys, keys], pack, mode)]
             : Spec.Block.FusedByHead ? ByHead(Linear(x, block.AttentionInputs[0], pack, mode)) : Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
-        var q = Heads(parts[0], block.QueryNorm, Spec.Heads, pack, mode); // (R, H, D), or of the rows alone
-        var k = Heads(parts[1], block.KeyNorm, Spec.KeyValueHeads, pack, mode);
+        var q = Halved(Heads(parts[0], block.QueryNorm, Spec.Heads, pack, mode)); // (R, H, D), or of the rows alone
+        var k = Halved(Heads(parts[1], block.KeyNorm, Spec.KeyValueHeads, pack, mode));
         var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         var mixed = pack.Attention.Attend(block.Layer, q, k, v, some ? form with { Asked = asked.Rows } : form).view(-1, queries);
         if (rows is null || (few && ReferenceEquals(rows, asked.Rows))) return mixed.MoveToOuterDisposeScope();
@@ -270,7 +275,7 @@ public sealed partial class DecoderModel
     private AttentionForm FormOf(BlockNames block, Rotary? rotary, (Tensor Keys, Tensor Values)[]? prefixes, torch.ScalarType dtype) =>
         new(rotary, Spec.ScoreScale ?? 1 / Math.Sqrt(Spec.HeadWidth), Spec.ScoreCap, block.Window)
         {
-            Prefix = prefixes?[block.Layer] is var (keys, values) ? (keys.to(dtype), values.to(dtype)) : null,
+            Prefix = prefixes?[block.Layer] is var (keys, values) ? (Halved(keys.to(dtype)), values.to(dtype)) : null,
         };
 
     private Tensor FeedForward(Tensor x, BlockNames block, Pack pack, ForwardMode mode)
@@ -307,7 +312,7 @@ public sealed partial class DecoderModel
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>
         !Spec.Norm.HasWeights ? F.layer_norm(x, [x.size(-1)], eps: Spec.Norm.Epsilon)
-            : Norm(x, OfNorm(name, "weight", delta, x), Spec.Norm.Kind == NormKind.Layer ? OfNorm(name, "bias", delta, x) : null));
+            : Norm(x, OfNorm(name, "weight", delta, x), Spec.Norm is { Kind: NormKind.Layer, HasBias: true } ? OfNorm(name, "bias", delta, x) : null));
 
     // A norm's tensor under a delta, in the type of what it multiplies.
     private Tensor OfNorm(string name, string tensor, Delta? delta, Tensor x) => delta?.Instead(tensor)?.to(x.dtype) ?? weights[$"{name}.{tensor}"];

@@ -49,6 +49,7 @@ public static class DecoderWeights
         foreach (var weight in OfNorm(spec, names.FinalNorm, spec.Hidden)) yield return weight;
         if (names.HeadInput is { } last) yield return new(last + ".weight", [spec.EmbeddingWidth, spec.Hidden], WeightRole.Matrix);
         if (!spec.TiedHead) yield return new(names.Head + ".weight", [spec.Labels ?? spec.Vocabulary, spec.EmbeddingWidth], WeightRole.Head);
+        if (spec.HeadBias) yield return new(names.Head + ".bias", [spec.Vocabulary], WeightRole.Bias);
     }
 
     /// <summary>What checkpoints call a weight, as far as the model tells: only a head may be called otherwise than its module.</summary>
@@ -107,6 +108,6 @@ public static class DecoderWeights
     {
         if (name is null || !spec.Norm.HasWeights) yield break;
         yield return new(name + ".weight", [width], WeightRole.Norm);
-        if (spec.Norm.Kind == NormKind.Layer) yield return new(name + ".bias", [width], WeightRole.Bias);
+        if (spec.Norm is { Kind: NormKind.Layer, HasBias: true }) yield return new(name + ".bias", [width], WeightRole.Bias);
     }
 }

@@ -66,7 +66,11 @@ internal static class Deltas
         var y = changed.Product(x);
         foreach (var part in parts)
         {
-            if (part is TokenRows rows) y = y.index_copy_(1, torch.tensor(rows.Tokens.ToArray(), device: y.device), F.linear(x, rows.Values.to(x.dtype)));
+            if (part is TokenRows rows)
+            {
+                var ids = torch.tensor(rows.Tokens.ToArray(), device: y.device);
+                y = y.index_copy_(1, ids, F.linear(x, rows.Values.to(x.dtype), changed.Bias?.index_select(0, ids)));
+            }
             if (part is not LowRank low) continue;
             var dropped = drop(x, low.Dropout);
             y = low.Magnitude is null ? Add(y, low, dropped) : (y + Turned(changed, low, dropped)).to(y.dtype);

@@ -24,11 +24,17 @@ internal static class GrownTables
         var lacking = tables.FindIndex(table => table?.size(0) != rows);
         if (lacking >= 0)
             throw new UserErrorException($"The adapter's {modules[1 - lacking]} has {rows} rows, this model's {spec.Vocabulary}, and the adapter's folder has no {modules[lacking]} of {rows} rows: those of the resized base are not known. Give the base of that size: resize_token_embeddings({rows}) and save_pretrained of transformers make it.");
+        var bias = model.HeadBias is null ? null : Bias(model, tensors, rows);
         var weights = model.Weights.ToDictionary();
         foreach (var (module, table) in modules.Zip(tables))
             weights[module + ".weight"] = table!.to(model.Weights.GetValueOrDefault(module + ".weight")?.dtype ?? table.dtype).to(model.Device);
+        if (bias is not null) weights[spec.Names.Head + ".bias"] = bias.to(model.HeadBias!.dtype).to(model.Device);
         return new DecoderModel(spec with { Vocabulary = rows }, weights, model.Quantized.Where(matrix => !weights.ContainsKey(matrix.Key)).ToDictionary()) { Unquantized = model.Unquantized };
     }
+
+    private static Tensor Bias(DecoderModel model, IReadOnlyDictionary<string, Tensor> tensors, long rows) =>
+        SavedBase.BiasNames(model.Spec.Names.Head).Select(tensors.GetValueOrDefault).FirstOrDefault(bias => bias is not null && bias.dim() == 1 && bias.size(0) == rows)
+            ?? throw new UserErrorException($"The adapter's tables have {rows} rows, this model's {model.Spec.Vocabulary}, and the adapter's folder has no bias of {model.Spec.Names.Head} with {rows} entries: that of the resized base is not known. Give the base of that size: resize_token_embeddings({rows}) and save_pretrained of transformers make it.");
 
     /// <summary>Says how many rows a written folder's tables have.</summary>
     /// <param name="folder">The folder.</param>

@@ -7,7 +7,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Decoders;
 
-/// <param name="Layer">(V, d) the head's own matrix, or a trained one in its place.</param>
+/// <param name="Layer">(V, d) the head's own matrix, or a trained one in its place, and its bias (V) where it has one.</param>
 /// <param name="Change">Of the products with it; null = none.</param>
 internal sealed record HeadForm(Layer Layer, Delta? Change)
 {
@@ -27,7 +27,7 @@ internal sealed record HeadForm(Layer Layer, Delta? Change)
     /// <param name="drop">From the rows and a share to the rows with that share dropped; null = without dropout.</param>
     internal Tensor Logits(Tensor h, double cap, Func<Tensor, double, Tensor>? drop = null)
     {
-        var logits = Change is null ? Products.Linear(h, Layer.Weight) : Deltas.Linear(Layer, h, Change, drop ?? ((x, _) => x));
+        var logits = Change is null ? Products.Linear(h, Layer.Weight, Layer.Bias) : Deltas.Linear(Layer, h, Change, drop ?? ((x, _) => x));
         return cap == 0 ? logits : logits.div_(cap).tanh() * cap;
     }
 }

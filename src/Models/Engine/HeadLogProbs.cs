@@ -2,7 +2,7 @@
 // forward pass needs, without logits in memory; elsewhere, and where logits are capped, it is computed in chunks: logits of a chunk live only while
 // it is worked on, and what else is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number
 // times a vector that the forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass
-// needs no logits. For a trained head the backward pass computes them, in chunks, and adds to the head's gradient itself where it is told to.
+// needs no logits. For a trained head, or a trained bias, the backward pass computes them, in chunks, and adds to the head's gradient itself where it is told to.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
@@ -12,7 +12,7 @@ using PeftAlign.Torch.Extras;
 namespace PeftAlign.Models.Engine;
 
 /// <summary>
-/// apply(hidden (N, d), head (V, d), targets (N), answers[, whether the head's own gradient is added to]); returns (N) log-probs, then, where the answers ask for it, (N) means of
+/// apply(hidden (N, d), head (V, d), targets (N), answers[, whether the head's own gradient is added to[, bias (V)]]); returns (N) log-probs, then, where the answers ask for it, (N) means of
 /// the log-probs of the whole vocabulary; in float32 (float64 for float64 rows).
 /// </summary>
 internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogProbs>
@@ -25,7 +25,8 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
     public override List<Tensor> forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, head, targets, answers) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (HeadAnswers)vars[3]);
-        var (frozen, picked, means) = (!head.requires_grad, new List<Tensor>(), new List<Tensor>());
+        var bias = vars.Length > 5 ? (Tensor)vars[5] : null;
+        var (frozen, picked, means) = (!head.requires_grad && bias is not { requires_grad: true }, new List<Tensor>(), new List<Tensor>());
         using var scope = torch.NewDisposeScope();
         var slopes = frozen && hidden.requires_grad ? torch.empty_like(hidden) : null;
         var meanSlopes = slopes is not null && answers.MeanLogProb ? torch.empty_like(hidden) : null;
@@ -33,7 +34,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         foreach (var (h, y, first) in Chunks(hidden, targets, bare ? hidden.size(0) : answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
-            var rows = bare ? TokenDistributions.Under(h, head, y, slopes is not null) : TokenDistributions.Of(Logits(h, head, answers.Cap), y, slopes is not null, answers.Cap);
+            var rows = bare ? TokenDistributions.Under(h, (head, bias), y, slopes is not null) : TokenDistributions.Of(Logits(h, head, answers.Cap, bias), y, slopes is not null, answers.Cap);
             picked.Add(rows[TargetFigure.LogProb].MoveToOuterDisposeScope());
             if (answers.MeanLogProb) means.Add(rows[TargetFigure.MeanLogProb].MoveToOuterDisposeScope());
             answers.Take(rows);
@@ -42,7 +43,9 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         }
         ctx.save_data("answers", answers);
         ctx.save_data("adds", vars.Length > 4 && (bool)vars[4]);
-        ctx.save_for_backward(frozen ? [.. new[] { slopes, meanSlopes }.OfType<Tensor>().Select(t => t.MoveToOuterDisposeScope())] : [hidden, head, targets]);
+        ctx.save_data("trains", head.requires_grad);
+        ctx.save_data("biased", bias is not null);
+        ctx.save_for_backward(frozen ? [.. new[] { slopes, meanSlopes }.OfType<Tensor>().Select(t => t.MoveToOuterDisposeScope())] : bias is null ? [hidden, head, targets] : [hidden, head, targets, bias]);
         answers.Join();
         var logProb = torch.cat(picked).MoveToOuterDisposeScope();
         return answers.MeanLogProb ? [logProb, torch.cat(means).MoveToOuterDisposeScope()] : [logProb];
@@ -56,22 +59,27 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         if (saved.Count < 3)
         {
             var gradient = saved[0] * byTarget.to(saved[0].dtype);
-            return [byMean is null ? gradient : gradient.add_(saved[1] * byMean.to(saved[1].dtype)), null, null];
+            var slopes = byMean is null ? gradient : gradient.add_(saved[1] * byMean.to(saved[1].dtype));
+            return (bool)ctx.get_data("biased")! ? [slopes, null, null, null] : [slopes, null, null];
         }
-        var (hidden, head, targets) = (saved[0], saved[1], saved[2]);
+        var (hidden, head, targets, bias) = (saved[0], saved[1], saved[2], saved.Count > 3 ? saved[3] : null);
         var dhidden = torch.empty_like(hidden);
         var narrow = head.dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16;
         using var sum = (bool)ctx.get_data("adds")! ? head.grad : null;
-        var dhead = sum ?? torch.zeros(head.shape, narrow ? torch.float32 : head.dtype, head.device); // a sum over many rows
+        var type = narrow ? torch.float32 : head.dtype; // of sums over many rows
+        var dhead = sum ?? ((bool)ctx.get_data("trains")! ? torch.zeros(head.shape, type, head.device) : null);
+        var dbias = bias is null ? null : torch.zeros(bias.shape, type, bias.device);
         foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
             var (target, mean) = (byTarget.narrow(0, first, h.size(0)), byMean?.narrow(0, first, h.size(0)));
-            var dlogits = TokenDistributions.Of(Logits(h, head, answers.Cap), y, gradients: true, answers.Cap).ByLogits(target, mean).to(h.dtype);
+            var dlogits = TokenDistributions.Of(Logits(h, head, answers.Cap, bias), y, gradients: true, answers.Cap).ByLogits(target, mean).to(h.dtype);
             dhidden.narrow(0, first, h.size(0)).copy_(Products.Of(dlogits, head));
-            Products.Add(dhead, (dlogits.t(), h, 1));
+            if (dhead is not null) Products.Add(dhead, (dlogits.t(), h, 1));
+            dbias?.add_(dlogits.sum([0], type: type));
         }
-        return [dhidden, sum is null ? dhead.to(head.dtype) : null, null];
+        var own = sum is null ? dhead?.to(head.dtype) : null;
+        return dbias is null ? [dhidden, own, null] : [dhidden, own, null, dbias.to(bias!.dtype)];
     }
 
     /// <summary>Without gradients: log-probs, whether each target is the most probable token, and the most probable ones.</summary>
@@ -89,7 +97,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
             using var scope = torch.NewDisposeScope();
             var logits = bare ? null : head.Logits(h, cap);
             var best = top > 0 ? Top(LogSoftmax(logits!), Math.Min(top, logits!.size(1))) : null;
-            var all = bare ? TokenDistributions.Under(h, head.Layer.Weight, y, slopes: false) : TokenDistributions.Of(logits!, y, gradients: false, cap);
+            var all = bare ? TokenDistributions.Under(h, (head.Layer.Weight, head.Layer.Bias), y, slopes: false) : TokenDistributions.Of(logits!, y, gradients: false, cap);
             double[] Figure(TargetFigure figure) => all[figure].to(torch.float64).cpu().data<double>().ToArray();
             var (values, hits) = (Figure(TargetFigure.LogProb), Figure(TargetFigure.ArgmaxHit));
             for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k] > 0, best?[k] ?? []);
@@ -104,9 +112,9 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
     }
 
     /// <summary>(N, V) capped where cap is not 0.</summary>
-    internal static Tensor Logits(Tensor h, Tensor head, double cap)
+    internal static Tensor Logits(Tensor h, Tensor head, double cap, Tensor? bias = null)
     {
-        var logits = Products.Linear(h, head);
+        var logits = Products.Linear(h, head, bias);
         return cap == 0 ? logits : logits.div_(cap).tanh().mul_(cap);
     }
 

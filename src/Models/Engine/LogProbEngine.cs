@@ -176,7 +176,11 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     private IReadOnlyList<Tensor> Answers(Tensor rows, Pack pack, ForwardMode mode, HeadAnswers answers)
     {
         var head = model.HeadUnder(mode);
-        if (head.Change is null && model.Spec.Labels is null) return HeadLogProbs.apply(rows, head.Layer.Weight, pack.Targets, answers, LeafGradients.Take(head.Layer.Weight, mode));
+        if (head.Change is null && model.Spec.Labels is null)
+        {
+            object[] inputs = [rows, head.Layer.Weight, pack.Targets, answers, LeafGradients.Take(head.Layer.Weight, mode)];
+            return HeadLogProbs.apply(head.Layer.Bias is { } bias ? [.. inputs, bias] : inputs);
+        }
         Tensor Mask(double rate) => DropoutMask.Of(mode.Dropout!, model.Spec.Names.Head, rate, pack, rows).index_select(0, pack.HeadRows);
         if (model.Spec.Labels is null) return AdaptedHead.LogProbs(head, rows, pack.Targets, answers, mode.Dropout is { Activations: true } ? Mask : null);
         return [head.Logits(rows, 0, (x, rate) => rate > 0 && mode.Dropout is { Activations: true } ? x * Mask(rate) : x).select(1, 0).to(ResultType)];

@@ -25,10 +25,10 @@ internal abstract class TokenDistributions
 
     /// <summary>Of any number of hidden rows under a head, without their logits in memory.</summary>
     /// <param name="hidden">(C, d)</param>
-    /// <param name="head">(V, d)</param>
+    /// <param name="head">(V, d), and (V) or null.</param>
     /// <param name="targets">(C) int64.</param>
     /// <param name="slopes">Whether slopes will be asked for.</param>
-    internal static TokenDistributions Under(Tensor hidden, Tensor head, Tensor targets, bool slopes) => new WithoutLogits(hidden, head, targets, slopes);
+    internal static TokenDistributions Under(Tensor hidden, (Tensor Matrix, Tensor? Bias) head, Tensor targets, bool slopes) => new WithoutLogits(hidden, head, targets, slopes);
 
     /// <summary>One figure of each row.</summary>
     internal abstract Tensor this[TargetFigure figure] { get; }
@@ -46,9 +46,9 @@ internal abstract class TokenDistributions
     /// <param name="byMean">(C, 1) or null.</param>
     internal abstract Tensor ByLogits(Tensor byTarget, Tensor? byMean);
 
-    private sealed class WithoutLogits(Tensor hidden, Tensor head, Tensor targets, bool slopes) : TokenDistributions
+    private sealed class WithoutLogits(Tensor hidden, (Tensor Matrix, Tensor? Bias) of, Tensor targets, bool slopes) : TokenDistributions
     {
-        private readonly (Tensor Figures, Tensor? Expected) all = Fused.HeadFigures(hidden, head, targets, slopes);
+        private readonly (Tensor Figures, Tensor? Expected) all = Fused.HeadFigures(hidden, of.Matrix, targets, slopes, of.Bias);
 
         internal override Tensor this[TargetFigure figure] => all.Figures.select(0, (long)figure);
 

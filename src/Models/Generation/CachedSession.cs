@@ -122,6 +122,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         cache.Dispose();
         whole?.Dispose();
         if (!ReferenceEquals(head.Weight, model.Head)) head.Weight.Dispose();
+        if (!ReferenceEquals(head.Bias, model.HeadBias)) head.Bias?.Dispose();
     }
 
     // Whether keys in the cache were turned by other frequencies than the longer sequence has.
@@ -168,8 +169,9 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         var form = model.HeadUnder(mode);
-        var matrix = form.Change is { } change ? Deltas.Merged(form.Layer, change).Weight.to(model.Head.dtype) : form.Layer.Weight;
-        return new Layer("", ReferenceEquals(matrix, model.Head) ? matrix : matrix.DetachFromDisposeScope()) { Alone = true };
+        var own = form.Change is { } change ? Deltas.Merged(form.Layer, change) : form.Layer;
+        Tensor Kept(Tensor tensor, Tensor? models) => ReferenceEquals(tensor, models) ? tensor : tensor.to(model.Head.dtype).DetachFromDisposeScope();
+        return new Layer("", Kept(own.Weight, model.Head), own.Bias is { } bias ? Kept(bias, model.HeadBias) : null) { Alone = true };
     }
 
     // (R, V) float32 on the processor

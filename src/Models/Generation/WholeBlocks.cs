@@ -29,7 +29,7 @@ internal sealed class WholeBlocks : IDisposable
     internal static WholeBlocks? Of(DecoderModel model, ForwardMode mode)
     {
         var block = model.Spec.Block;
-        var common = model.Spec is { Norm.Kind: NormKind.Rms, ResidualScale: null } && block is { Gated: true, Activation: Activation.Silu, Parallel: false, NormsAfter: false, FusedByHead: false }
+        var common = model.Spec is { Norm.Kind: NormKind.Rms, ResidualScale: null, TurnsPairs: false } && block is { Gated: true, Activation: Activation.Silu, Parallel: false, NormsAfter: false, FusedByHead: false }
             && block.Linears().All(l => !l.Transposed);
         return common && mode.IsOff && Decoding.HasAttention(model.Device, model.Head.dtype) && AllOfOneKind(model) ? new WholeBlocks(model) : null;
     }

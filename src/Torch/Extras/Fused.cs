@@ -96,11 +96,12 @@ public static class Fused
     /// <param name="head">(V, d) in the same dtype, rows whole.</param>
     /// <param name="targets">(N) int64.</param>
     /// <param name="expect">Whether the mean of the head's rows is asked for.</param>
+    /// <param name="bias">(V) added to each row of logits, in the same dtype; null = nothing.</param>
     /// <returns>(7, N) float32, and (N, d) sum of p_v head_v where asked for; without a graph.</returns>
-    public static (Tensor Figures, Tensor? Expected) HeadFigures(Tensor hidden, Tensor head, Tensor targets, bool expect)
+    public static (Tensor Figures, Tensor? Expected) HeadFigures(Tensor hidden, Tensor head, Tensor targets, bool expect, Tensor? bias = null)
     {
         using var off = torch.no_grad();
-        var (figures, expected) = HeadKernel.Pair(hidden.contiguous(), head, targets.contiguous(), expect);
+        var (figures, expected) = HeadKernel.Pair(hidden.contiguous(), head, targets.contiguous(), expect, bias);
         return (figures, expect ? expected : null);
     }
 

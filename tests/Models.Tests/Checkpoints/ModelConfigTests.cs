@@ -151,6 +151,9 @@ internal sealed class ModelConfigTests
     [TestCase("llama", false)]
     [TestCase("mistral", false)]
     [TestCase("gpt2", true)]
+    [TestCase("falcon", true)]
+    [TestCase("phi", false)]
+    [TestCase("gptj", false)]
     [TestCase("gemma2", true)]
     public void TyingFollowsTheModelTypeWhereAbsent(string type, bool tied) => Assert.That(Of($$"""{"model_type":"{{type}}"}""").TieWordEmbeddings, Is.EqualTo(tied));
 
@@ -166,7 +169,10 @@ internal sealed class ModelConfigTests
     [TestCase("olmo3", ",\"pad_token_id\":-1", 39L)]
     [TestCase("opt", "", 1L)]
     [TestCase("granite", "", null)]
+    [TestCase("cohere", "", 0L)]
     [TestCase("gpt_neox", "", null)]
+    [TestCase("phi", "", null)]
+    [TestCase("phi", ",\"pad_token_id\":5", 5L)]
     [TestCase("smollm3", "", null)] // 128004, which this vocabulary lacks
     [TestCase("smollm3", ",\"vocab_size\":128256", 128004L)]
     [TestCase("phi3", ",\"vocab_size\":32064", 32000L)]

@@ -25,6 +25,9 @@ public sealed class AdaptedHeadTests : ScopedTest
             "rows" => new TokenRows([0, 5, 28], Leaf("rows", 3, 24)),
             "rows twice" => new Stack([new TokenRows([0, 5, 28], Leaf("rows", 3, 24)), new TokenRows([5, 7], Leaf("others", 2, 24))]),
             "whole" => new Whole(Leaf("w", Tiny.Vocabulary, 24), null),
+            "bias" => new Whole(null, Leaf("bias", Tiny.Vocabulary)),
+            "whole and bias" => new Whole(Leaf("w", Tiny.Vocabulary, 24), Leaf("bias", Tiny.Vocabulary)),
+            "lora and bias" => low with { Bias = Leaf("bias", Tiny.Vocabulary) },
             _ => new Stack([new Whole(Leaf("w", Tiny.Vocabulary, 24), null), low, new TokenRows([3], Leaf("row", 1, 24))]),
         };
     }
@@ -32,11 +35,28 @@ public sealed class AdaptedHeadTests : ScopedTest
     // Of a tied embedding's changes only new rows are changes of the head too.
     private static readonly (string Kind, bool Tied)[] Changes = [("lora", false), ("dora", false), ("pissa", false), ("rows", false), ("rows", true), ("rows twice", true), ("whole", false), ("stack", false)];
 
-    [Test]
-    public void Is_the_head_with_the_change_inside([ValueSource(nameof(Changes))] (string Kind, bool Tied) changed, [Values(false, true)] bool recompute, [Values("{}", "capped")] string settings)
+    // Of models with a bias at the head, too.
+    private static readonly string[] OfBiases = ["bias", "whole and bias", "lora and bias"];
+
+    private static IEnumerable<TestCaseData> Cases()
     {
-        var (kind, tied) = changed;
-        var model = Tiny.Model(torch.float64, settings == "capped" ? Families.Spec("gemma2") with { TiedHead = tied } : Tiny.Spec(tied));
+        foreach (var recompute in (bool[])[false, true])
+        {
+            foreach (var (kind, tied) in Changes)
+                foreach (var settings in (string[])["{}", "capped", .. tied ? (string[])[] : ["biased"]]) yield return new TestCaseData(kind, tied, recompute, settings);
+            foreach (var kind in OfBiases) yield return new TestCaseData(kind, false, recompute, "biased");
+        }
+    }
+
+    [TestCaseSource(nameof(Cases))]
+    public void Is_the_head_with_the_change_inside(string kind, bool tied, bool recompute, string settings)
+    {
+        var model = Tiny.Model(torch.float64, settings switch
+        {
+            "capped" => Families.Spec("gemma2") with { TiedHead = tied },
+            "biased" => Families.Spec("phi, norms of heads"),
+            _ => Tiny.Spec(tied),
+        });
         var (change, module) = (Change(kind), tied ? model.Spec.Names.Embedding : model.Spec.Names.Head);
         var deltas = new Dictionary<string, Delta> { [module] = change };
         Tensor Loss(Tensor logProbs, Tensor mean) => (logProbs * torch.arange(logProbs.numel(), torch.float64, logProbs.device).sin()).sum() + mean.sum();
@@ -110,14 +130,15 @@ public sealed class AdaptedHeadTests : ScopedTest
     // Every weight in its place, one graph, full logits.
     private static (Tensor LogProbs, Tensor Mean, Tensor Entropy) Plainly(DecoderModel model, string module, Delta change, bool tied)
     {
-        var layer = new Layer(model.Spec.Names.Head, model.Head);
-        var head = Deltas.Merged(layer, change).Weight;
+        var layer = new Layer(model.Spec.Names.Head, model.Head, model.HeadBias);
+        var merged = Deltas.Merged(layer, change);
         var under = new ForwardMode { Deltas = tied ? new Dictionary<string, Delta> { [module] = change } : [] };
         var (picked, means, entropies) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
         foreach (var (prompt, completion) in Batch.SelectMany(g => g.Completions.Select(c => (g.Prompt, c))))
         {
             using var pack = Pack.Of([new CompletionGroup(prompt, [completion])], 1000, Place.Of(model)).Single();
-            var logits = model.Forward(pack, under).index_select(0, pack.HeadRows).mm(head.t());
+            var logits = model.Forward(pack, under).index_select(0, pack.HeadRows).mm(merged.Weight.t());
+            if (merged.Bias is { } bias) logits += bias;
             if (model.Spec.LogitCap is { } cap) logits = logits.div(cap).tanh().mul(cap);
             var all = logits.log_softmax(-1, torch.float64);
             picked.Add(all.gather(1, pack.Targets.unsqueeze(1)).squeeze(1));

@@ -51,6 +51,9 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("gemma3-score")]
     [TestCase("olmo2-score")]
     [TestCase("smollm3-score")]
+    [TestCase("phi-score")]
+    [TestCase("gptj-score")]
+    [TestCase("falcon-score")]
     public void SequenceClassifiers(string name)
     {
         using var golden = GoldenFolder.Expected(Folder(name));

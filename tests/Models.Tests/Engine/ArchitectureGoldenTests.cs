@@ -138,6 +138,12 @@ public sealed class ArchitectureGoldenTests : ScopedTest
     [TestCase("opt")]
     [TestCase("opt-after")]
     [TestCase("opt-plain")]
+    [TestCase("phi")]
+    [TestCase("gptj")]
+    [TestCase("falcon")]
+    [TestCase("falcon-groups")]
+    [TestCase("falcon-serial")]
+    [TestCase("cohere")]
     public void Noise_in_bfloat16(string name)
     {
         var folder = GoldenFolder.Of(name);

@@ -35,6 +35,13 @@ internal static class Families
         ["opt, norms behind the sums, a narrow embedding"] = ("opt", """{"do_layer_norm_before":false,"word_embed_proj_dim":10,"activation_function":"gelu"}"""),
         ["opt without biases and weights of norms"] = ("opt", """{"enable_bias":false,"layer_norm_elementwise_affine":false,"_remove_final_layer_norm":true,"tie_word_embeddings":false}"""),
         ["gpt_neo"] = ("gpt_neo", """{"attention_layers":["local","global"],"window_size":4}"""),
+        ["phi"] = ("phi", """{"hidden_size":32}"""),
+        ["phi, norms of heads"] = ("phi", """{"partial_rotary_factor":0.7,"qk_layernorm":true,"hidden_act":"relu","num_key_value_heads":4}"""),
+        ["cohere"] = ("cohere", """{"hidden_size":32,"attention_bias":true,"logit_scale":0.4}"""),
+        ["gptj"] = ("gptj", """{"rotary_dim":4}"""),
+        ["falcon"] = ("falcon", "{}"),
+        ["falcon, key heads in groups"] = ("falcon", """{"new_decoder_architecture":true,"num_kv_heads":2,"bias":true}"""),
+        ["falcon, one part after the other"] = ("falcon", """{"multi_query":false,"parallel_attn":false,"bias":true,"tie_word_embeddings":false,"activation":"relu","rope_scaling":{"rope_type":"dynamic","factor":2},"max_position_embeddings":16}"""),
     };
 
     internal static IReadOnlyCollection<string> Names => All.Keys;

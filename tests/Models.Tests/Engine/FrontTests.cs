@@ -155,19 +155,28 @@ public sealed class FrontTests : ScopedTest
     {
         using var off = torch.no_grad();
         using var pack = Pack.Of([group], 4096, Place.Of(model)).Single();
-        var recorder = new Recorder(pack.Buckets, rows);
+        var recorder = new Recorder(pack.Buckets, rows, k => Stored(model.Spec, k));
         pack.Attention = recorder;
         model.Forward(pack, ForwardMode.Plain);
         return new PrefixKV(torch.cat(recorder.Parts, 1));
     }
 
-    private sealed class Recorder(IReadOnlyList<Bucket> buckets, int rows) : IRowAttention
+    // Keys in the order of the weights' rows: where neighbours turn together, attention has them half of what turns apart.
+    private static Tensor Stored(DecoderSpec spec, Tensor keys)
+    {
+        if (!spec.TurnsPairs) return keys;
+        var width = RotaryFrequencies.Width(spec.Rope!, spec.HeadWidth);
+        var turned = keys.narrow(2, 0, width).unflatten(2, [2, width / 2]).transpose(2, 3).flatten(2);
+        return torch.cat([turned, keys.narrow(2, width, keys.size(2) - width)], 2);
+    }
+
+    private sealed class Recorder(IReadOnlyList<Bucket> buckets, int rows, Func<Tensor, Tensor> stored) : IRowAttention
     {
         internal List<Tensor> Parts { get; } = [];
 
         public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form)
         {
-            foreach (var part in (Tensor[])[form.Rotary?.Turn(k) ?? k, v]) Parts.Add(part.narrow(0, 0, rows).reshape(rows, -1).clone().DetachFromDisposeScope());
+            foreach (var part in (Tensor[])[stored(form.Rotary?.Turn(k) ?? k), v]) Parts.Add(part.narrow(0, 0, rows).reshape(rows, -1).clone().DetachFromDisposeScope());
             return TreeAttention.Of(q, k, v, buckets, form);
         }
     }

@@ -16,7 +16,7 @@ internal sealed class GoldenFolder(string inputs) : IDisposable
     private readonly SafetensorsFile file = SafetensorsFile.Open(Path.Combine(inputs, "golden.safetensors"));
 
     /// <summary>The families whose models lie beside the tests.</summary>
-    internal static readonly string[] BesideTheTests = ["gpt-neox", "gpt-neox-serial", "opt", "opt-after", "opt-plain"];
+    internal static readonly string[] BesideTheTests = ["gpt-neox", "gpt-neox-serial", "opt", "opt-after", "opt-plain", "phi", "gptj", "falcon", "falcon-groups", "falcon-serial", "cohere"];
 
     /// <summary>A family's model, beside the tests or among the shared ones.</summary>
     internal static string Of(string family) => BesideTheTests.Contains(family) ? Checkout.Fixture("families", family, "base-model") : Shared.Golden("models", family);
@@ -58,7 +58,7 @@ internal sealed class GoldenFolder(string inputs) : IDisposable
         using var off = torch.no_grad();
         // A further token has the last position make a row; it is not seen by any.
         using var pack = Pack.Of([new CompletionGroup(row[..1], [Completion.Of([.. row[1..], 0])])], 4096, Place.Of(model).BeforeLast).Single();
-        return HeadLogProbs.Logits(model.Forward(pack, ForwardMode.Plain), model.Head, model.Spec.LogitCap ?? 0).MoveToOuterDisposeScope();
+        return model.HeadUnder(ForwardMode.Plain).Logits(model.Forward(pack, ForwardMode.Plain), model.Spec.LogitCap ?? 0).MoveToOuterDisposeScope();
     }
 
     /// <summary>A variant's folder as a model folder: its own configuration over the weights of the folder above.</summary>

@@ -99,17 +99,21 @@ public sealed class GradientTests : ScopedTest
     }
 
     [Test]
-    public void Head_by_finite_differences([Values] bool trained, [Values(3, 256)] long chunkRows, [Values(0, 0.8)] double cap)
+    public void Head_by_finite_differences([Values] bool trained, [Values(3, 256)] long chunkRows, [Values(0, 0.8)] double cap, [Values("none", "frozen", "trained")] string biased)
     {
+        var bias = biased == "none" ? null : Tiny.Normal("bias", [11], torch.float64).requires_grad_(biased == "trained");
         var (hidden, head) = (Leaf("hidden", 8, 5), Tiny.Normal("head", [11, 5], torch.float64).requires_grad_(trained));
         var targets = torch.tensor(new long[] { 3, 0, 10, 3, 7, 7, 1, 9 });
         var weight = Tiny.Normal("weight", [8], torch.float64);
-        Tensor Loss() => (HeadLogProbs.apply(hidden, head, targets, new HeadAnswers([], chunkRows, cap))[0] * weight).sum();
+        object[] inputs = [hidden, head, targets, new HeadAnswers([], chunkRows, cap)];
+        Tensor Loss() => (HeadLogProbs.apply(bias is null ? inputs : [.. inputs, false, bias])[0] * weight).sum();
         var logits = hidden.mm(head.t());
+        if (bias is not null) logits += bias;
         if (cap > 0) logits = (logits / cap).tanh() * cap;
         var reference = (logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum();
         Assert.That(Loss().item<double>(), Is.EqualTo(reference.item<double>()).Within(1e-12));
-        AssertGradients(Loss, trained ? [("hidden", hidden), ("head", head)] : [("hidden", hidden)], 1e-8, entries: 60);
+        (string, Tensor)[] heads = trained ? [("head", head)] : [], biases = biased == "trained" ? [("bias", bias!)] : [];
+        AssertGradients(Loss, [("hidden", hidden), .. heads, .. biases], 1e-8, entries: 60);
     }
 
     [TestCase(true, 3, 0)]

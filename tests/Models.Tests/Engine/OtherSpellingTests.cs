@@ -1,5 +1,5 @@
-// GPT-NeoX and OPT under the other spellings that transformers reads: keys that older configurations have or that are left out, names of
-// tensors with and without their prefix, a head by either name, tables of old checkpoints.
+// GPT-NeoX, OPT, Phi, GPT-J, Falcon and Cohere under the other spellings that transformers reads: keys that older configurations have or that are
+// left out, names of tensors with and without their prefix, a head by either name, tables of old checkpoints.
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -45,6 +45,11 @@ public sealed class OtherSpellingTests : ScopedTest
     {
         AssertSame("gpt-neox", Without("gpt-neox", "rope_parameters", "tie_word_embeddings", "use_parallel_residual", "attention_bias", "hidden_act", "layer_norm_eps"));
         AssertSame("opt", Without("opt", "do_layer_norm_before", "enable_bias", "layer_norm_elementwise_affine", "tie_word_embeddings", "activation_function", "word_embed_proj_dim", "_remove_final_layer_norm"));
+        AssertSame("phi", Without("phi", "rope_parameters", "hidden_act", "layer_norm_eps", "qk_layernorm", "num_key_value_heads", "tie_word_embeddings"));
+        AssertSame("gptj", Without("gptj", "activation_function", "layer_norm_epsilon", "tie_word_embeddings"));
+        AssertSame("falcon", Without("falcon", "rope_parameters", "activation", "alibi", "bias", "multi_query", "parallel_attn", "new_decoder_architecture", "num_kv_heads", "num_ln_in_parallel_attn", "layer_norm_epsilon", "tie_word_embeddings"));
+        AssertSame("falcon-groups", Without("falcon-groups", "num_ln_in_parallel_attn", "multi_query", "parallel_attn"));
+        AssertSame("cohere", Without("cohere", "rope_parameters", "hidden_act", "layer_norm_eps", "attention_bias", "use_qk_norm", "tie_word_embeddings"));
     }
 
     [TestCase("""{"rotary_pct":0.25,"rotary_emb_base":10000}""")]
@@ -54,6 +59,28 @@ public sealed class OtherSpellingTests : ScopedTest
     {
         config.Remove("rope_parameters");
         foreach (var (key, value) in JsonNode.Parse(json)!.AsObject()) config[key] = value?.DeepClone();
+    }));
+
+    [TestCase("""{"partial_rotary_factor":0.5,"rope_theta":10000}""")]
+    [TestCase("""{"rope_parameters":{"rope_type":"default","rope_theta":10000}}""")]
+    [TestCase("""{"rope_scaling":{"type":"default","rope_theta":10000,"partial_rotary_factor":0.5},"partial_rotary_factor":1}""")]
+    public void Phis_rotation_in_older_words(string json) => AssertSame("phi", Changed("phi", config =>
+    {
+        config.Remove("rope_parameters");
+        foreach (var (key, value) in JsonNode.Parse(json)!.AsObject()) config[key] = value?.DeepClone();
+    }));
+
+    // GPT-J's first files hold masks; all three types are read without the base model's prefix.
+    [TestCase("phi", "model.")]
+    [TestCase("gptj", "transformer.")]
+    [TestCase("falcon", "transformer.")]
+    [TestCase("falcon-serial", "transformer.")]
+    [TestCase("cohere", "model.")]
+    public void Without_the_prefix_and_with_masks(string family, string prefix) => AssertSame(family, Changed(family, _ => { }, stored =>
+    {
+        var tensors = stored.ToDictionary(t => t.Key.StartsWith(prefix, StringComparison.Ordinal) ? t.Key[prefix.Length..] : t.Key, t => t.Value);
+        if (family == "gptj") (tensors["h.0.attn.bias"], tensors["h.0.attn.masked_bias"]) = (torch.ones([1, 1, 8, 8]), torch.tensor(-1e9f));
+        return tensors;
     }));
 
     // From EleutherAI's first releases: no prefix of the base model, masks and frequencies beside the weights. transformers 5 calls the head lm_head.
@@ -106,6 +133,20 @@ public sealed class OtherSpellingTests : ScopedTest
     [TestCase("opt", """{"word_embed_proj_dim":0}""", "word_embed_proj_dim")]
     [TestCase("opt", """{"activation_function":"quick_gelu"}""", "activation_function")]
     [TestCase("opt", """{"do_layer_norm_before":"no"}""", "do_layer_norm_before")]
+    [TestCase("phi", """{"partial_rotary_factor":0,"rope_parameters":null}""", "partial_rotary_factor")]
+    [TestCase("phi", """{"hidden_act":"mish"}""", "hidden_act")]
+    [TestCase("gptj", """{"rotary_dim":3}""", "rotary_dim is 3; it must be an even number from 2 to 6")]
+    [TestCase("gptj", """{"rotary_dim":10}""", "rotary_dim is 10; it must be an even number from 2 to 6")]
+    [TestCase("gptj", """{"activation_function":"mish"}""", "activation_function")]
+    [TestCase("falcon", """{"alibi":true}""", "alibi is true; it must be false or absent")]
+    [TestCase("falcon", """{"activation":"mish"}""", "activation is")]
+    [TestCase("falcon", """{"n_embed":12}""", "n_embed")]
+    [TestCase("falcon", """{"num_ln_in_parallel_attn":2}""", "num_ln_in_parallel_attn")]
+    [TestCase("cohere", """{"use_qk_norm":true}""", "use_qk_norm is true; it must be false or absent")]
+    [TestCase("cohere", """{"logit_scale":0}""", "logit_scale")]
+    [TestCase("falcon-groups", """{"num_kv_heads":3}""", "num_kv_heads is 3; it must be a divisor of num_attention_heads, which is 4")]
+    [TestCase("falcon-groups", """{"parallel_attn":false}""", "parallel_attn")]
+    [TestCase("falcon-serial", """{"num_kv_heads":1}""", "num_kv_heads is 1")]
     public void What_cannot_be_is_refused_by_name(string family, string json, string key)
     {
         var folder = Changed(family, config =>

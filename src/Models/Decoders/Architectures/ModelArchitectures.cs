@@ -25,15 +25,19 @@ public sealed class ModelArchitectures
         ["gemma"] = new GemmaArchitecture(),
         ["gemma2"] = new Gemma2Architecture(),
         ["gemma3_text"] = new Gemma3TextArchitecture(),
+        ["cohere"] = new CohereArchitecture(),
         ["granite"] = new GraniteArchitecture(),
         ["olmo2"] = new Olmo2Architecture(),
         ["olmo3"] = new Olmo3Architecture(),
         ["smollm3"] = new SmolLm3Architecture(),
+        ["phi"] = new PhiArchitecture(),
         ["phi3"] = new Phi3Architecture(),
         ["stablelm"] = new StableLmArchitecture(),
         ["gpt2"] = new Gpt2Architecture(),
         ["gpt_neo"] = new GptNeoArchitecture(),
         ["gpt_neox"] = new GptNeoXArchitecture(),
+        ["gptj"] = new GptJArchitecture(),
+        ["falcon"] = new FalconArchitecture(),
         ["opt"] = new OptArchitecture(),
     }, _ => null);
 
@@ -80,6 +84,7 @@ public sealed class ModelArchitectures
 
     private static DecoderSpec Checked(DecoderSpec spec, ModelConfig config)
     {
+        if (spec is { HeadBias: true, TiedHead: true }) throw config.Wrong("tie_word_embeddings", "false or absent: a head with a bias has a matrix of its own here");
         foreach (var rope in spec.Ropes.Append(spec.Rope).OfType<RopeParameters>())
         {
             var width = RotaryFrequencies.Width(rope, spec.HeadWidth);
