@@ -17,8 +17,12 @@ OWN = {
     "opt": {"vocab_size": 300, "hidden_size": 64, "num_hidden_layers": LAYERS, "num_attention_heads": 32},
     "stablelm": SIZES | {"hidden_size": 512},
     "phi3": SIZES | {"hidden_size": 512},
+    "phi": SIZES | {"hidden_size": 512},
+    "gptj": {"vocab_size": 300, "n_embd": 2048, "n_layer": LAYERS, "n_head": 32},
+    "falcon": {"vocab_size": 300, "hidden_size": 128, "num_hidden_layers": LAYERS, "num_attention_heads": 32},
+    "cohere": SIZES | {"vocab_size": 300},
 }
-DECODERS = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "olmo2", "olmo3", "smollm3", "phi3", "stablelm", "gpt2", "gpt_neo", "gpt_neox", "opt"]
+DECODERS = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "olmo2", "olmo3", "smollm3", "phi3", "phi", "cohere", "stablelm", "gpt2", "gpt_neo", "gpt_neox", "gptj", "falcon", "opt"]
 NULLS = ["num_key_value_heads", "head_dim", "sliding_window", "pad_token_id", "attn_logit_softcapping", "final_logit_softcapping", "layer_types", "word_embed_proj_dim", "n_inner", "attention_types"]
 LINEAR = {"rope_type": "linear", "factor": 4.0}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
