@@ -1,11 +1,18 @@
 # The checks of ./test: formatting, the strict build, the test projects, and the sum of what they say.
 # Each part adds to PASSED, FAILED and SKIPPED; tests_summary prints them last, whatever happened. Needs setup.sh.
 
+. "$ROOT/build/lanes.sh"
+. "$ROOT/build/trx.sh"
+
 PASSED=0 FAILED=0 SKIPPED=0 COMPLETE=0 SKIPPED_TESTS=() FAILED_TESTS=()
+
+# These begin first, so that no lane is left with a long one at the end.
+TESTS_LONG=(Experiments.Tests Host.Tests Models.Tests)
 
 # What ends early (a build that fails, an interrupt) counts as one failure more.
 tests_summary() {
     local status=$?
+    lanes_stop
     if [ "$COMPLETE" = 0 ]; then FAILED=$((FAILED + 1)); fi
     if [ ${#SKIPPED_TESTS[@]} -gt 0 ]; then printf '\nskipped:\n'; printf '  %s\n' "${SKIPPED_TESTS[@]}"; fi
     if [ ${#FAILED_TESTS[@]} -gt 0 ]; then printf '\nfailed:\n'; printf '  %s\n' "${FAILED_TESTS[@]}"; fi
@@ -14,19 +21,31 @@ tests_summary() {
     exit "$status"
 }
 
+# What runs in a group of its own hears nothing of a signal to this one: the summary ends it.
+tests_traps() {
+    trap "exit 129" HUP
+    trap "exit 130" INT
+    trap "exit 143" TERM
+}
+
 tests_run() { # ONLY
     . "$ROOT/build/make.sh"
     dotnet_ensure
+    tests_traps
     local projects project filter=
     projects=$(tests_projects "$1")
     if [ -z "$projects" ]; then projects=$(tests_projects_with "$1") filter=$1; fi
-    if [ -z "$1" ]; then tests_formatting; fi
+    mkdir -p -- "$BUILD/results"
+    if [ -z "$1" ]; then
+        say "checking formatting"
+        lane_start formatting "$BUILD/format.log" tests_formatting
+    fi
     if [ "$(wc -l <<<"$projects")" -gt 4 ]; then
         tests_build "$ROOT/PeftAlign.sln"
     else
         while IFS= read -r project; do tests_build "$project"; done <<<"$projects"
     fi
-    while IFS= read -r project; do tests_project "$project" "$filter"; done <<<"$projects"
+    tests_side_by_side "$filter" <<<"$projects"
     if [ -n "$filter" ] && [ $((PASSED + FAILED + SKIPPED)) = 0 ]; then fail "--only $filter: no test project and no test of that name"; fi
     COMPLETE=1
 }
@@ -49,19 +68,26 @@ tests_projects_with() { # NAME
     if [ -n "$found" ]; then printf '%s' "$found"; else tests_projects ''; fi
 }
 
+# In a lane, where nothing that it sets is seen: its code has 1 for C# and 2 for F#.
 tests_formatting() {
-    local roots=() root
-    for root in src plugins tests; do if [ -d "$ROOT/$root" ]; then roots+=("$root"); fi; done
+    local roots=() root wrong=0 log
     cd -- "$ROOT"
-    say "checking formatting"
-    "$DOTNET" format whitespace . --folder --verify-no-changes --include "${roots[@]/%//}" >"$BUILD/format.log" 2>&1 ||
-        tests_gate "C# whitespace; mend: dotnet format whitespace --folder ." "$BUILD/format.log"
-    { "$DOTNET" tool restore && "$DOTNET" fantomas --check "${roots[@]}"; } >"$BUILD/format.log" 2>&1 ||
-        tests_gate "F# formatting; mend: dotnet fantomas ${roots[*]}" "$BUILD/format.log"
+    for root in src plugins tests; do if [ -d "$root" ]; then roots+=("$root"); fi; done
+    log=$("$DOTNET" format whitespace . --folder --verify-no-changes --include "${roots[@]/%//}" 2>&1) || { wrong=1; tests_excerpt "$log"; }
+    log=$({ "$DOTNET" tool restore && "$DOTNET" fantomas --check "${roots[@]}"; } 2>&1) || { wrong=$((wrong + 2)); tests_excerpt "$log"; }
+    return "$wrong"
 }
 
-tests_gate() { # WHAT LOG
-    grep -v '^ *$' -- "$2" | head -n 20 >&2 || true
+tests_excerpt() { grep -v '^ *$' <<<"$1" | head -n 20 || true; }
+
+tests_formatted() { # CODE
+    cat -- "$BUILD/format.log" >&2
+    if (($1 > 3)); then tests_gate "the formatting check ended with code $1"; return; fi
+    if (($1 & 1)); then tests_gate "C# whitespace; mend: dotnet format whitespace --folder ."; fi
+    if (($1 & 2)); then tests_gate "F# formatting; mend: dotnet fantomas src plugins tests"; fi
+}
+
+tests_gate() { # WHAT
     say "failed: $1"
     FAILED=$((FAILED + 1)) FAILED_TESTS+=("$1")
 }
@@ -75,25 +101,53 @@ tests_build() { # PROJECT OR SOLUTION
     exec 8>&-
 }
 
-# Runs one project; a test host that crashes, hangs or finds nothing to run is a failure of its own.
-tests_project() { # PROJECT FILTER
-    local name results limit=1800 status=0 arguments=() passed=0 failed=0 skipped=0 skips=() faults=()
+# Runs projects, as many at a time as there are lanes; a project's name is said when it begins, and all that it prints when it has ended.
+tests_side_by_side() { # FILTER; project files on standard input
+    local project projects=() width
+    width=$(lanes_width)
+    mapfile -t projects < <(tests_order)
+    for project in "${projects[@]}"; do
+        while [ ${#LANES[@]} -ge "$width" ]; do tests_next "$1"; done
+        tests_start "$project" "$1"
+    done
+    while [ ${#LANES[@]} -gt 0 ]; do tests_next "$1"; done
+}
+
+tests_order() {
+    awk -v long="${TESTS_LONG[*]}" '
+        BEGIN { n = split(long, first, " ") }
+        { rank = n + 1; for (i = 1; i <= n; i++) if (index($0, "/" first[i] "/")) rank = i; print rank " " $0 }' | sort -s -n -k 1,1 | cut -d ' ' -f 2-
+}
+
+tests_start() { # PROJECT FILTER
+    local name limit=2700 arguments=()
     name=$(basename -- "${1%.?sproj}")
-    results=$BUILD/results/$name.trx
-    rm -f -- "$results"
+    rm -f -- "$BUILD/results/$name.trx"
     if [ -n "$2" ]; then arguments=(-- "NUnit.Where=test =~ '$(tests_pattern "$2")'"); fi
     say "testing $name"
     # Of a project that is ended no result is kept: the slow tests get the time that they take on a busy machine.
-    if [ "${PEFTALIGN_SLOW:-0}" = 1 ]; then limit=7200; fi
-    timeout -k 30 "$limit" "$DOTNET" test "$BUILD/artifacts/bin/$name/release/PeftAlign.$name.dll" --nologo \
-        --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" --results-directory "$BUILD/results" "${arguments[@]}" </dev/null || status=$?
+    if [ "${PEFTALIGN_SLOW:-0}" = 1 ]; then limit=10800; fi
+    lane_start "$name" "$BUILD/results/$name.log" timeout -k 30 "$limit" "$DOTNET" test "$BUILD/artifacts/bin/$name/release/PeftAlign.$name.dll" --nologo \
+        --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" --results-directory "$BUILD/results" "${arguments[@]}"
+}
+
+tests_next() { # FILTER
+    lane_wait
+    if [ "$LANE_NAME" = formatting ]; then tests_formatted "$LANE_STATUS"; else tests_collect "$LANE_NAME" "$LANE_STATUS" "$1"; fi
+}
+
+# Shows and counts what a project has left; a test host that crashes, hangs or finds nothing to run is a failure of its own.
+tests_collect() { # NAME STATUS FILTER
+    local results=$BUILD/results/$1.trx passed=0 failed=0 skipped=0 skips=() faults=()
+    printf '\n%s\n' "$1"
+    grep -v -e '^Starting test execution' -e '^A total of 1 test files' -e '^Results File: ' -e '^$' -- "$BUILD/results/$1.log" || true
     if [ -s "$results" ]; then
         read -r passed failed skipped < <(trx_counts "$results")
-        mapfile -t skips < <(trx_tests NotExecuted "$name" "$results")
-        mapfile -t faults < <(trx_tests Failed "$name" "$results")
+        mapfile -t skips < <(trx_tests NotExecuted "$1" "$results")
+        mapfile -t faults < <(trx_tests Failed "$1" "$results")
     fi
-    if [ "$failed" = 0 ] && { [ "$status" != 0 ] || { [ -z "$2" ] && [ $((passed + skipped)) = 0 ]; }; }; then
-        faults=("$name ended with code $status after $passed tests (a crash, a hang, or no tests at all)")
+    if [ "$failed" = 0 ] && { [ "$2" != 0 ] || { [ -z "$3" ] && [ $((passed + skipped)) = 0 ]; }; }; then
+        faults=("$1 ended with code $2 after $passed tests (a crash, a hang, or no tests at all)")
         say "failed: ${faults[0]}"
         failed=1
     fi
@@ -104,25 +158,4 @@ tests_project() { # PROJECT FILTER
 # A text as a regular expression of NUnit's test selection language, in which a case's arguments may stand: Adds(1.5,"x").
 tests_pattern() { # TEXT
     sed -e 's/[][\\.*+?^${}()|/]/\\&/g' -e 's/[\\"'"'"']/\\&/g' <<<"$1"
-}
-
-# The trx file of a test run, one XML element per line or not: results carry outcome="Passed|Failed|NotExecuted".
-trx_counts() { # FILE: passed failed skipped
-    grep -o '<UnitTestResult [^>]*>' -- "$1" | awk '
-        { outcome = /outcome="Passed"/ ? "p" : /outcome="NotExecuted"/ ? "s" : "f"; n[outcome]++ }
-        END { print n["p"] + 0, n["f"] + 0, n["s"] + 0 }'
-}
-
-trx_tests() { # OUTCOME PROJECT FILE: a line per test of that outcome, with what it said
-    awk -v outcome="$1" -v project="$2" '
-        function plain(s) { gsub(/&lt;/, "<", s); gsub(/&gt;/, ">", s); gsub(/&quot;/, "\"", s); gsub(/&#x[DA];/, " ", s); gsub(/&amp;/, "\\&", s); return s }
-        BEGIN { RS = "<UnitTestResult " }
-        NR > 1 && $0 ~ "^[^>]*outcome=\"" outcome "\"" {
-            name = $0; sub(/.*testName="/, "", name); sub(/".*/, "", name)
-            reason = "no reason given"
-            if (match($0, /<Message>[^<]*/)) reason = substr($0, RSTART + 9, RLENGTH - 9)
-            else if (match($0, /<StdOut>[^<]*/)) reason = substr($0, RSTART + 8, RLENGTH - 8)
-            gsub(/[\r\n]+/, " ", reason)
-            print project ": " plain(name) ": " substr(plain(reason), 1, 300)
-        }' "$3"
 }

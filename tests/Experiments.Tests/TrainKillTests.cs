@@ -34,8 +34,12 @@ public sealed class TrainKillTests
 
         var random = new Random(seed);
         var moments = Enumerable.Range(0, times).Select(_ => random.Next(1, Steps * 9 / 10)).Order().ToList();
-        var killed = moments.Count(row => KilledAt(row, random.Next(0, 25), user.Run, Train(user.Run)));
-        Assert.That(killed, Is.EqualTo(times), "a kill came too late, after the training's end: make the training longer");
+        // Where a busy machine gives the watcher no time, the training is done before the kill: then it begins again.
+        for (var tries = 1; !moments.All(row => KilledAt(row, random.Next(0, 25), user.Run, Train(user.Run))); tries++)
+        {
+            Assert.That(tries, Is.LessThan(20), "every kill came too late, after the training's end");
+            Directory.Delete(user.Run, recursive: true);
+        }
         var end = Peftalign.Call(Train(user.Run));
         Assert.That(end.Code, Is.Zero, end.All);
         Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("resumed from step"));
@@ -55,7 +59,11 @@ public sealed class TrainKillTests
         _ = process.StandardOutput.ReadToEndAsync();
         while (!process.HasExited && TrainRows.Rows(folder) < rows) Thread.Sleep(1);
         Thread.Sleep(milliseconds);
-        if (process.HasExited) return false;
+        if (process.HasExited)
+        {
+            Assert.That(process.ExitCode, Is.Zero, "the training failed by itself");
+            return false;
+        }
         process.Kill(entireProcessTree: true);
         process.WaitForExit();
         return true;

@@ -126,7 +126,7 @@ public class PartTests
         var file = clone.File_("prepared.trx");
         File.WriteAllText(file, Trx);
         var runner = clone.StandIn("runner", (results ? $"cp '{file}' \"$ROOT/.build/results/X.Tests.trx\"\n" : "") + end).Split(':')[0] + "/runner";
-        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; trap tests_summary EXIT; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_project X.Tests.csproj ''; COMPLETE=1");
+        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; trap tests_summary EXIT; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_side_by_side '' <<<X.Tests.csproj; COMPLETE=1");
         Assert.That((outcome.Out.TrimEnd().Split('\n')[^1], outcome.Code), Is.EqualTo((last, code)), outcome.Err);
         Assert.That(outcome.Out, Does.Contain($"failed:\n  X.Tests{(results ? ": Breaks: 2 is not 3" : " ended with code ")}"));
     }
@@ -136,7 +136,7 @@ public class PartTests
     public void ACaseIsFoundByItsName()
     {
         var runner = clone.StandIn("runner", "printf '%s\n' \"$@\"").Split(':')[0] + "/runner";
-        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_project X.Tests.csproj 'Adds(1.5,\"a|b\")'");
+        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_side_by_side 'Adds(1.5,\"a|b\")' <<<X.Tests.csproj");
         Assert.That(outcome.Out, Does.Contain("""
             --
             NUnit.Where=test =~ 'Adds\\(1\\.5,\"a\\|b\"\\)'

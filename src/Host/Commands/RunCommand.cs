@@ -8,7 +8,6 @@ using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.Running.Estimates;
-using PeftAlign.Host.Store;
 using PeftAlign.Torch.Extras;
 using Evaluated = PeftAlign.Host.Evaluation.Evaluated;
 
@@ -150,9 +149,7 @@ internal static class RunCommand
     {
         try
         {
-            using var display = new RunDisplay(output, atOnce);
-            using var index = new IndexWatcher();
-            return await new Executor(planned.Run, preparation.Begin, atOnce, [display, index]).RunAsync(planned.Plan, cancel);
+            return await RunHost.RunAsync(preparation, planned.Plan, atOnce, output, cancel);
         }
         catch (OperationCanceledException)
         {

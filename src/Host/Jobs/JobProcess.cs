@@ -4,9 +4,6 @@
 
 using System.Diagnostics;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Plugins;
@@ -84,10 +81,8 @@ internal static class JobProcess
         var plugins = new PluginCatalogue(spec.Plugins.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []);
         JobInputs.ThrowIfPluginChanged(spec, plugins.Plugins);
         torch.set_num_threads(spec.Threads);
-        using var host = Services();
-        var logging = host.Services.GetRequiredService<ILoggerFactory>();
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
-        var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept, Time = time, Say = warning => Say(messages, new JsonObject { ["warning"] = warning }) };
+        var job = new JobContext(spec, folder, plugins, new JobLogger(spec.Kind), Report, cancellation) { Kept = kept, Time = time, Say = warning => Say(messages, new JsonObject { ["warning"] = warning }) };
         JobInputs.ThrowIfChanged(job);
         Tracked(job, kind);
     }
@@ -122,14 +117,6 @@ internal static class JobProcess
 
     // Recorded, not hashed into the id: `run` compares them, and --strict repeats what was made with other files.
     private static JsonObject MadeWith(JobSpec spec) => new(spec.MadeWith.Select(file => new KeyValuePair<string, JsonNode?>(file.Key, file.Value)));
-
-    // stdout belongs to the messages: the log goes to stderr, which is log.txt.
-    private static IHost Services()
-    {
-        var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-        builder.Logging.AddSimpleConsole(c => c.SingleLine = true).AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace);
-        return builder.Build();
-    }
 
     // The kernel frees the lock when the process ends, however it ends. A job whose executor was killed stops at its next
     // step, so the wait is short.

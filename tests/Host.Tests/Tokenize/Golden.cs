@@ -19,14 +19,14 @@ internal static class Golden
     {
         string[] places = [.. Copies(relative)];
         if (Checkout.Shared is { } shared) places = [System.IO.Path.Combine(shared, relative), .. places];
-        if (places.FirstOrDefault(System.IO.Path.Exists) is { } found) return found;
+        if (places.Select(Packed.Find).FirstOrDefault(place => place is not null) is { } found) return found;
         Assert.Ignore($"shared/{relative} is not there; set PEFTALIGN_SHARED to the folder that holds it to run this check");
         return "";
     }
 
-    public static JsonElement Json(string relative) => JsonDocument.Parse(File.ReadAllBytes(Path(relative))).RootElement;
+    public static JsonElement Json(string relative) => JsonDocument.Parse(Packed.Bytes(Path(relative))).RootElement;
 
-    public static IReadOnlyList<JsonElement> Lines(string relative) => [.. File.ReadLines(Path(relative)).Select(line => JsonDocument.Parse(line).RootElement)];
+    public static IReadOnlyList<JsonElement> Lines(string relative) => [.. Packed.Lines(Path(relative)).Select(line => JsonDocument.Parse(line).RootElement)];
 
     public static int[] Ints(JsonElement array) => [.. array.EnumerateArray().Select(item => item.GetInt32())];
 

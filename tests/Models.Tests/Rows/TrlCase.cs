@@ -42,7 +42,7 @@ public sealed record TrlCase(JsonObject Json)
     }
 
     internal static IEnumerable<TestCaseData> Of(params string[] trainers) =>
-        from line in File.ReadLines(Checkout.Fixture("trl-data", "cases.jsonl"))
+        from line in Packed.Lines(Checkout.Fixture("trl-data", "cases.jsonl"))
         let row = new TrlCase(JsonNode.Parse(line)!.AsObject())
         where trainers.Contains(row.Trainer)
         select new TestCaseData(row).SetArgDisplayNames($"{row.Json["case"]} {row.Trainer} {row.Options.ToJsonString()}");

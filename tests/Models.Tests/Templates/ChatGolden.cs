@@ -31,7 +31,7 @@ internal static class ChatGolden
     public static JsonElement Json(string file) => JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, file))).RootElement;
 
     public static IEnumerable<JsonElement> Rows(string file) =>
-        File.ReadLines(Path.Combine(Folder, file)).Select(line => JsonDocument.Parse(line).RootElement);
+        Packed.Lines(Path.Combine(Folder, file)).Select(line => JsonDocument.Parse(line).RootElement);
 
     public static ChatTemplate Template(string name) =>
         new(name, File.ReadAllText(Path.Combine(Folder, "templates", name + ".jinja")), Tokens(name));

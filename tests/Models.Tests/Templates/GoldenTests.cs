@@ -94,7 +94,7 @@ public class GoldenTests
         foreach (string file in files.Where(f => !f.EndsWith("README.md", StringComparison.Ordinal)))
         {
             string copy = Path.Combine(ChatGolden.Folder, Path.GetRelativePath(shared!, file));
-            Assert.That(File.ReadAllBytes(copy), Is.EqualTo(File.ReadAllBytes(file)), copy);
+            Assert.That(Packed.Bytes(copy), Is.EqualTo(File.ReadAllBytes(file)), copy);
         }
     }
 

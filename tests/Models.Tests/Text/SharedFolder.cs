@@ -13,8 +13,7 @@ internal static class SharedFolder
     {
         foreach (var root in new[] { Checkout.Shared, System.IO.Path.Combine(Checkout.Root, "tests/Models.Tests/Fixtures") })
         {
-            var path = System.IO.Path.Combine(root ?? "", relative);
-            if (root is not null && (File.Exists(path) || Directory.Exists(path))) return path;
+            if (root is not null && Packed.Find(System.IO.Path.Combine(root, relative)) is { } path) return path;
         }
         Assert.Ignore($"shared/{relative} is not there; set PEFTALIGN_SHARED to run this check");
         return "";
@@ -22,7 +21,7 @@ internal static class SharedFolder
 
     /// <summary>A parsed golden file of golden/tokenizers.</summary>
     public static JsonElement Golden(string relative) =>
-        JsonDocument.Parse(File.ReadAllBytes(Path("golden/tokenizers/" + relative))).RootElement;
+        JsonDocument.Parse(Packed.Bytes(Path("golden/tokenizers/" + relative))).RootElement;
 
     /// <summary>The texts that golden files refer to by index.</summary>
     public static string[] Texts => AllTexts.Value;

@@ -1,0 +1,89 @@
+// Test projects side by side, with a stand-in for the runner: what each prints stays together, what each leaves is counted, and the end of
+// the whole is the end of each.
+
+using System.Globalization;
+
+namespace PeftAlign.Setup.Tests;
+
+public class LaneTests
+{
+    private const string Passes = "echo '<UnitTestResult testName=\"Adds\" outcome=\"Passed\" />' >\"$results/$name.trx\"";
+    private const string RunBoth = "tests_side_by_side '' < <(printf '%s\\n' A.Tests.csproj B.Tests.csproj)";
+
+    private Clone clone = null!;
+
+    private string Results => Path.Combine(clone.Build, "results");
+
+    [SetUp]
+    public void Copy()
+    {
+        clone = new Clone(built: false);
+        Directory.CreateDirectory(Results);
+    }
+
+    [TearDown]
+    public void Remove() => clone.Dispose();
+
+    // In the runner $name is the project that it is called for.
+    private Outcome Run(string runner, int lanes, string before = "")
+    {
+        var folder = clone.StandIn("runner", $"""
+            case "$*" in *A.Tests.dll*) name=A.Tests ;; *) name=B.Tests ;; esac
+            results=$ROOT/.build/results
+            wait_for() {"{"} for ((n = 0; n < 600; n++)); do if [ -e "$results/$1" ]; then return; fi; sleep 0.1; done; exit 9; {"}"}
+            {runner}
+            """).Split(':')[0];
+        return clone.Bash($". \"$ROOT/build/tests.sh\"; trap tests_summary EXIT; tests_traps; lanes_width() {{ echo {lanes}; }}; DOTNET='{folder}/runner'; {before}{RunBoth}; COMPLETE=1");
+    }
+
+    // A ends when B has begun, and B when A has ended: one after the other neither would.
+    [Test]
+    public void TwoRunAtOnceAndTheLinesOfEachStayTogether()
+    {
+        var outcome = Run($$"""
+            echo "first of $name"
+            : >"$results/begun $name"
+            if [ $name = A.Tests ]; then wait_for 'begun B.Tests'; else wait_for 'A is done'; fi
+            echo "last of $name"
+            {{Passes}}
+            if [ $name = A.Tests ]; then : >"$results/A is done"; fi
+            """, lanes: 2);
+        Assert.That(outcome, Is.EqualTo(new Outcome(0, "\nA.Tests\nfirst of A.Tests\nlast of A.Tests\n\nB.Tests\nfirst of B.Tests\nlast of B.Tests\n2 passed, 0 failed\n", "peftalign: testing A.Tests\npeftalign: testing B.Tests\n")));
+    }
+
+    [Test]
+    public void InOneLaneTheyFollowOneAnother()
+    {
+        var outcome = Run($"echo \"begin $name\" >>\"$results/order\"; {Passes}; echo \"end $name\" >>\"$results/order\"", lanes: 1);
+        Assert.That(outcome.Code, Is.Zero, outcome.Err);
+        Assert.That(File.ReadAllLines(Path.Combine(Results, "order")), Is.EqualTo(new[] { "begin A.Tests", "end A.Tests", "begin B.Tests", "end B.Tests" }));
+    }
+
+    [Test]
+    public void ACrashBesideAnotherProjectIsToldByName()
+    {
+        var outcome = Run($"if [ $name = A.Tests ]; then kill -SEGV $$; fi; {Passes}", lanes: 2);
+        Assert.That(outcome.Code, Is.EqualTo(1));
+        Assert.That(outcome.Out, Does.EndWith("\nfailed:\n  A.Tests ended with code 139 after 0 tests (a crash, a hang, or no tests at all)\n1 passed, 1 failed\n"), outcome.Err);
+    }
+
+    [Test]
+    public void WhatIsStillRunningEndsWithTheWhole()
+    {
+        var outcome = Run("sleep 600 & echo $! >\"$results/child of $name\"; : >\"$results/begun $name\"; wait", lanes: 2,
+            before: "(until [ -e \"$BUILD/results/begun A.Tests\" ] && [ -e \"$BUILD/results/begun B.Tests\" ]; do sleep 0.1; done; kill -TERM $$) & ");
+        Assert.That((outcome.Code, outcome.Out), Is.EqualTo((143, "0 passed, 1 failed\n")), outcome.Err);
+        foreach (var name in (string[])["A.Tests", "B.Tests"])
+        {
+            var child = int.Parse(File.ReadAllText(Path.Combine(Results, "child of " + name)), CultureInfo.InvariantCulture);
+            Assert.That(File.Exists($"/proc/{child}/cmdline") && File.ReadAllText($"/proc/{child}/cmdline").Contains("sleep", StringComparison.Ordinal), Is.False, name);
+        }
+    }
+
+    [Test]
+    public void TheLongOnesBeginFirst()
+    {
+        var outcome = clone.Bash(". \"$ROOT/build/tests.sh\"; printf '%s\\n' '/a b/tests/Core.Tests/Core.Tests.fsproj' '/a b/tests/Experiments.Tests/Experiments.Tests.csproj' '/a b/tests/Zeta.Tests/Zeta.Tests.csproj' | tests_order");
+        Assert.That(outcome.Out, Is.EqualTo("/a b/tests/Experiments.Tests/Experiments.Tests.csproj\n/a b/tests/Core.Tests/Core.Tests.fsproj\n/a b/tests/Zeta.Tests/Zeta.Tests.csproj\n"));
+    }
+}
