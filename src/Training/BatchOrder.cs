@@ -12,6 +12,8 @@ namespace PeftAlign.Training;
 /// <param name="mixed">Draws from several sources by proportions; null where all records are shuffled together.</param>
 internal sealed class BatchOrder(int records, TrainingOptions options, MixedOrder? mixed = null)
 {
+    private const int LookAt = 1024; // updates among which the largest batch is looked for
+
     private (long Epoch, long[] Order)? current;
 
     /// <summary>Micro-batches of an epoch; the last may be short.</summary>
@@ -45,6 +47,10 @@ internal sealed class BatchOrder(int records, TrainingOptions options, MixedOrde
         var (whole, rest) = Math.DivRem(steps, StepsPerEpoch);
         return whole + (double)Math.Min(rest * options.GradientAccumulationSteps, BatchesPerEpoch) / BatchesPerEpoch;
     }
+
+    /// <summary>Sum of the lengths of the micro-batch that has most, among the first thousand updates of <paramref name="steps"/>.</summary>
+    internal long Largest(IReadOnlyList<long> lengths, int steps) =>
+        Enumerable.Range(0, Math.Min(steps, LookAt)).SelectMany(Window).Select(batch => batch.Sum(row => lengths[(int)row])).DefaultIfEmpty(0).Max();
 
     private long[] Order(long epoch)
     {

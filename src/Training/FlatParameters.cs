@@ -16,7 +16,8 @@ internal sealed class FlatParameters : IDisposable
 
     /// <param name="initial">Name, value and whether the tensor is decayed; values are copied.</param>
     /// <param name="compute">A narrower type that the model computes in; null = the values' own.</param>
-    internal FlatParameters(IEnumerable<(string Name, Tensor Value, bool Decays)> initial, torch.ScalarType? compute = null)
+    /// <param name="copied">Told of each value after it was copied, for instance to dispose it: two copies of a large model may not fit. Gradients take their memory after the last.</param>
+    internal FlatParameters(IEnumerable<(string Name, Tensor Value, bool Decays)> initial, torch.ScalarType? compute = null, Action<Tensor>? copied = null)
     {
         using var scope = torch.NewDisposeScope();
         var sorted = initial.OrderByDescending(p => p.Decays).ThenBy(p => p.Name, StringComparer.Ordinal).ToList();
@@ -24,20 +25,24 @@ internal sealed class FlatParameters : IDisposable
         var first = sorted[0].Value;
         Decayed = sorted.Where(p => p.Decays).Sum(p => p.Value.numel());
         Values = torch.empty([sorted.Sum(p => p.Value.numel())], first.dtype, first.device).DetachFromDisposeScope();
-        Gradients = torch.zeros_like(Values).DetachFromDisposeScope();
+        Gradients = torch.empty_like(Values).DetachFromDisposeScope();
         IsRounded = compute is not null && compute != Values.dtype;
-        (computed, slopes) = IsRounded ? (torch.empty_like(Values, compute).DetachFromDisposeScope(), torch.zeros_like(Values, compute).DetachFromDisposeScope()) : (Values, Gradients);
+        (computed, slopes) = IsRounded ? (torch.empty_like(Values, compute).DetachFromDisposeScope(), torch.empty_like(Values, compute).DetachFromDisposeScope()) : (Values, Gradients);
         long offset = 0;
         foreach (var (name, value, _) in sorted)
         {
-            Tensor Of(Tensor flat) => flat.narrow(0, offset, value.numel()).view(value.shape);
+            var (count, shape) = (value.numel(), value.shape);
+            Tensor Of(Tensor flat) => flat.narrow(0, offset, count).view(shape);
             using (torch.no_grad()) Of(Values).copy_(value);
+            copied?.Invoke(value);
             var leaf = Of(computed).detach().requires_grad_().DetachFromDisposeScope();
             leaf.grad = Of(slopes);
             leaves.Add((name, leaf));
             members.Add((name, IsRounded ? Of(Values).DetachFromDisposeScope() : leaf));
-            offset += value.numel();
+            offset += count;
         }
+        Gradients.zero_();
+        if (IsRounded) slopes.zero_();
         Round();
     }
 

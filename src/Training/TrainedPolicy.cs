@@ -12,7 +12,7 @@ namespace PeftAlign.Training;
 internal sealed class TrainedPolicy : IDisposable
 {
     private readonly TrainingRun run;
-    private readonly bool trainsModel, trainsControls;
+    private readonly bool trainsModel, trainsControls, rounds;
     private readonly FlatParameters? weights; // the model's
     private readonly FlatParameters? sites; // the adapter's, or the controls'
     private readonly List<Tensor> frozen = []; // former weights, kept for the reference alone
@@ -25,11 +25,16 @@ internal sealed class TrainedPolicy : IDisposable
         this.run = run;
         trainsModel = phase is null ? run.Adapter is null : phase.ModelRate > 0;
         trainsControls = phase is { ControlRate: > 0 };
-        if (trainsModel) weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)), run.Options.Dtype == torch.ScalarType.BFloat16 ? run.Options.Dtype : null) { Embeddings = Embeddings.Of(run.Model) };
+        rounds = trainsModel && run.Options.Dtype == torch.ScalarType.BFloat16;
+        Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;
+        if (trainsModel)
+        {
+            var embeddings = Embeddings.Of(run.Model);
+            weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)), rounds ? run.Options.Dtype : null, KeepsFormer ? null : former => former.Dispose()) { Embeddings = embeddings };
+        }
         if (run.Adapter is not null || trainsControls) sites = new FlatParameters(Own.Select(p => (p.Name, p.Tensor, WeightDecay.AppliesTo(p.Module, p.Role, p.Tensor)))) { Embeddings = Own.Where(p => Embeddings.Has(run.Model, p.Module, p.Role)).Select(p => p.Name).ToHashSet() };
         var (both, rate) = (weights is not null && sites is not null, run.Options.LearningRate);
         Groups = [.. sites is null ? (ParameterGroup[])[] : [new(both ? "controls" : "", sites, rate * (phase?.ControlRate ?? 1))], .. weights is null ? (ParameterGroup[])[] : [new(both ? "model" : "", weights, phase?.ModelRate ?? rate)]];
-        Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;
         Mode = Install();
     }
 
@@ -90,10 +95,13 @@ internal sealed class TrainedPolicy : IDisposable
     // are trained, the former ones are kept as a second model.
     private ReferencePolicy Start()
     {
-        var model = trainsModel ? new DecoderModel(run.Model.Spec, weights!.IsRounded ? Rounded() : run.Model.Weights) : run.Model;
+        var model = trainsModel ? new DecoderModel(run.Model.Spec, rounds ? Rounded() : run.Model.Weights) : run.Model;
         if (run.Controls is { } controls) return new ReferencePolicy(model, ModeOf(run.Beneath, controls));
         return new ReferencePolicy(model, ModeOf(run.Adapter is not { } own || own.All(site => ChangesNothing(site.Delta)) ? run.Beneath : [.. run.Beneath, own], null));
     }
+
+    // Whether the reference computes with the model's former weights themselves.
+    private bool KeepsFormer => StartsAtReference && Reference is not null && !rounds;
 
     // The former weights as the policy computes with them at its start.
     private Dictionary<string, Tensor> Rounded()
@@ -119,8 +127,7 @@ internal sealed class TrainedPolicy : IDisposable
         {
             var before = run.Model.Weights[name];
             run.Model.SetWeight(name, tensor);
-            if (StartsAtReference && Reference is not null && !weights!.IsRounded) frozen.Add(before);
-            else before.Dispose(); // else two copies of the model stay in memory
+            if (KeepsFormer) frozen.Add(before);
         }
         if (run.Adapter is { } adapter) return ModeOf([.. run.Beneath, Over(adapter, "", tensor => tensor)], null);
         return ModeOf(run.Beneath, run.Controls?.ToDictionary(c => c.Key, c => (IReadOnlyList<AdapterSite>)(sites is null ? c.Value : Over(c.Value, c.Key, tensor => tensor))));

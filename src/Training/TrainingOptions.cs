@@ -167,6 +167,12 @@ public sealed record TrainingOptions
     /// <exception cref="UserErrorException">The epochs have more updates than can be counted.</exception>
     public static int Steps(int records, TrainingOptions options) => new BatchOrder(records, options).TotalSteps;
 
+    /// <summary>Tokens of a run's largest micro-batch, exactly where these are all rows and are drawn from one source, else about: that of as many updates over these.</summary>
+    /// <param name="lengths">Tokens of each row that is trained.</param>
+    /// <param name="steps">Updates.</param>
+    /// <param name="options">Batch sizes, order.</param>
+    public static long LargestBatch(IReadOnlyList<long> lengths, int steps, TrainingOptions options) => lengths.Count == 0 ? 0 : new BatchOrder(lengths.Count, options).Largest(lengths, steps);
+
     /// <summary>What rows become tokens with, where they are not packed.</summary>
     /// <param name="tokenizer">Null where rows are tokens already.</param>
     /// <param name="template">Null where the model has none.</param>

@@ -21,6 +21,39 @@ public sealed class LoopTests : TrainingTest
         Assert.That(new BatchOrder(21, new TrainingOptions { BatchSize = 4, MaxSteps = 100 }).TotalSteps, Is.EqualTo(100));
     }
 
+    // Rows of 9 to 1 token: the largest of the batches that a run has, in its order; none that it has not.
+    [Test]
+    public void The_largest_batch_is_that_of_the_order()
+    {
+        long[] lengths = [9, 1, 1, 1, 5, 5, 1];
+        var options = new TrainingOptions { BatchSize = 2, Shuffle = false };
+        Assert.That(TrainingOptions.LargestBatch(lengths, 100, options), Is.EqualTo(10));
+        Assert.That(TrainingOptions.LargestBatch(lengths, 3, options), Is.EqualTo(10));
+        Assert.That(TrainingOptions.LargestBatch([1, 1, 9, 1, 5, 5], 1, options), Is.EqualTo(2));
+        Assert.That(TrainingOptions.LargestBatch([1, 1, 9, 1, 5, 5], 1, options with { GradientAccumulationSteps = 2 }), Is.EqualTo(10));
+        Assert.That(TrainingOptions.LargestBatch(lengths, 1, options with { BatchSize = 100 }), Is.EqualTo(23));
+        Assert.That(TrainingOptions.LargestBatch([], 3, options), Is.Zero);
+        var (shuffled, order) = (options with { Shuffle = true, MaxSteps = 9 }, new BatchOrder(lengths.Length, options with { Shuffle = true, MaxSteps = 9 }));
+        Assert.That(TrainingOptions.LargestBatch(lengths, 9, shuffled), Is.EqualTo(Enumerable.Range(0, 9).SelectMany(order.Window).Max(batch => batch.Sum(row => lengths[row]))));
+    }
+
+    [Test]
+    public void Values_may_be_disposed_as_they_are_copied()
+    {
+        using var scope = torch.NewDisposeScope();
+        var left = new Dictionary<string, Tensor> { ["a"] = torch.ones([2, 2]), ["b"] = torch.ones([3]) * 2 };
+        var sources = left.ToList();
+        using var parameters = new FlatParameters(sources.Select(s => (s.Key, s.Value, false)), torch.bfloat16, value =>
+        {
+            value.Dispose();
+            left.Remove(left.First(own => own.Value.Equals(value)).Key);
+        });
+        Assert.That(left, Is.Empty);
+        Assert.That(parameters.Members.ToDictionary(m => m.Name, m => m.Tensor.sum().item<float>()), Is.EqualTo(new Dictionary<string, float> { ["a"] = 4, ["b"] = 6 }));
+        Assert.That(parameters.Leaves.Select(leaf => (leaf.Tensor.grad!.count_nonzero().item<long>(), leaf.Tensor.to(torch.float32).max().item<float>())), Is.EqualTo(new[] { (0L, 1f), (0L, 2f) }));
+        Assert.That(parameters.Gradients.count_nonzero().item<long>(), Is.Zero);
+    }
+
     [Test]
     public void Batches_larger_than_the_data_are_all_of_it_and_epochs_without_end_are_refused()
     {

@@ -27,13 +27,14 @@ namespace PeftAlign.Host.SingleTraining;
 /// <param name="Looked">Rows that were made tokens.</param>
 /// <param name="Steps">Updates; without packing, which is known when all rows are.</param>
 /// <param name="Longest">Tokens of the longest row that was looked at.</param>
+/// <param name="LargestBatch">Tokens of the largest batch, by the lengths of these.</param>
 /// <param name="Parameters">Numbers of the model.</param>
 /// <param name="Trainable">Numbers that are trained.</param>
 /// <param name="Base">Bytes of the base's weights as they are held, of one decoded matrix where they are quantised, and of the former weights where a reference needs them.</param>
 /// <param name="Trained">Bytes of the trained numbers, their gradients and moments.</param>
 /// <param name="Activations">Bytes that a backward pass and an update need.</param>
 /// <param name="Data">Bytes of the rows, all of which are held.</param>
-internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Base, long Trained, long Activations, long Data)
+internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long LargestBatch, long Parameters, long Trainable, long Base, long Trained, long Activations, long Data)
 {
     private const int LookAt = 512;
 
@@ -66,7 +67,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var (trainable, trainsModel) = Numbers(method, model, adapter);
         var longest = head.Lengths.DefaultIfEmpty(0).Max();
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps((int)head.Trained(records.Count), options);
-        var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
+        var tokens = options.Packing is null ? TrainingOptions.LargestBatch([.. head.Lengths.Where(length => length > 0)], steps!.Value, options) : (long)options.BatchSize * options.MaxLength;
         var refers = method.Needs.Reference && plan.Reference is null;
         var arithmetic = Arithmetic.Of(model, options.Dtype, TrainedWork.Of(model, trainsModel ? null : adapter) with { Refers = refers }, ComputeDevice.IsGpu(request.Device)) with
         {
@@ -74,7 +75,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
             TrainsEmbedding = trainsModel || Saves(adapter, model.Names.Embedding),
             AreSaved = !trainsModel,
         };
-        return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, parameters, trainable,
+        return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, tokens, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, trainsModel ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
             Costs.Step(model, tokens, longest, arithmetic, options, trainable), head.Held(records.Count));
     }
@@ -127,6 +128,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         ["rows_looked_at"] = Looked,
         ["refused"] = Refused,
         ["longest"] = Longest,
+        ["largest_batch"] = LargestBatch,
         ["steps"] = Steps,
         ["parameters"] = Parameters,
         ["trainable_parameters"] = Trainable,
@@ -140,7 +142,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
     internal IEnumerable<string> Lines() =>
     [
         $"{Label} in {Folder}",
-        $"  rows      {Rows}{(Refused > 0 ? $", of {Looked} looked at {Refused} without a token to train" : "")}; the longest has {Longest} tokens",
+        $"  rows      {Rows}{(Refused > 0 ? $", of {Looked} looked at {Refused} without a token to train" : "")}; the longest has {Longest} tokens, the largest batch {LargestBatch}",
         $"  steps     {(Steps is { } steps ? $"{steps}" : "known when all rows are packed")}",
         $"  trains    {Sizes.Count(Trainable)} of {Sizes.Count(Parameters)} parameters",
         $"  memory    about {Sizes.Bytes(Bytes)}: base {Sizes.Bytes(Base)}, trained numbers {Sizes.Bytes(Trained)}, activations {Sizes.Bytes(Activations)}, rows {Sizes.Bytes(Data)}, the process itself {Sizes.Bytes(Costs.Process)}",

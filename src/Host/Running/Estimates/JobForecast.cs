@@ -62,7 +62,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var tokens = passes * Math.Min(options.BatchSize, rows) * mean;
         var refers = spec["reference_log_probs"] is null && shapes.Refers(spec["method"]!);
         var work = (adapter is null ? 3.0 : 2.5) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0);
-        var atOnce = (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean);
+        var atOnce = options.Packing is null ? shapes.LargestBatch(spec, data, options, steps) : (long)Math.Min(options.BatchSize, rows) * options.MaxLength;
         var ends = adapter is null ? Costs.Bytes(parameters) : Costs.Bytes(trainable);
         var arithmetic = Arithmetic.Of(model, options.Dtype, AdapterShape.Work(model, adapter) with { Refers = refers }, shapes.OnGpu) with
         {

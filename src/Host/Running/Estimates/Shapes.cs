@@ -26,6 +26,9 @@ internal sealed record TextShape(long Rows, double Mean, long Longest)
 {
     /// <summary>Bytes that a training holds of all rows; 0 where only their number is known.</summary>
     internal long Held { get; init; }
+
+    /// <summary>Tokens of each row that was looked at and is trained; empty where only their number is known.</summary>
+    internal IReadOnlyList<long> Lengths { get; init; } = [];
 }
 
 /// <param name="planned">The plan.</param>
@@ -37,6 +40,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private readonly Dictionary<string, PlanJob> jobs = planned.Whole.Jobs.ToDictionary(job => job.Id);
     private readonly Dictionary<string, object?> known = [];
     private readonly Dictionary<string, string> unreadable = [];
+    private readonly Dictionary<string, long> batches = []; // tokens of the largest
     private readonly HashSet<string> asked = [], inTurns = []; // benchmarks by what they are
     private readonly PluginCatalogue plugins = new(planned.Plugins.Values, []);
 
@@ -109,13 +113,25 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     /// <summary>Rows as a method prepares them for a policy; null where they cannot be read yet.</summary>
     internal TextShape? Data(JsonObject training, TrainingOptions options) => Data(training, training["dataset"]!, options);
 
-    private TextShape? Data(JsonObject training, JsonNode data, TrainingOptions options) => Once($"data {Prepared(training, data)} {options.MaxLength} {options.Truncation} {options.MaxPromptLength} {options.BatchSize} {options.Packing}", () =>
+    private TextShape? Data(JsonObject training, JsonNode data, TrainingOptions options) => Once($"data {Rows(training, data, options)}", () =>
     {
         var (rows, head) = Read(data, data.ToJsonString(), () => Head(Context(training).Open(new DatasetReference(data.AsObject()))), () => true);
         var looked = Read(data, Prepared(training, data), () => Looked(training, head, options), () => HasTokenizer(training["policy"]!) || IsCopied(training));
         var kept = looked.Lengths.Where(length => length > 0).ToList();
-        return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max()) { Held = looked.Held(rows) };
+        return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max()) { Held = looked.Held(rows), Lengths = kept };
     });
+
+    /// <summary>Tokens of the largest batch of a training that does not pack its rows.</summary>
+    internal long LargestBatch(JsonObject training, TextShape data, TrainingOptions options, int steps)
+    {
+        if (data.Lengths.Count == 0) return Math.Min(options.BatchSize, data.Rows) * data.Longest;
+        var key = $"{Rows(training, training["dataset"]!, options)} {options.GradientAccumulationSteps} {options.Shuffle} {options.DataSeed} {steps}";
+        if (!batches.TryGetValue(key, out var tokens)) batches.Add(key, tokens = TrainingOptions.LargestBatch(data.Lengths, steps, options));
+        return tokens;
+    }
+
+    private string Rows(JsonObject training, JsonNode data, TrainingOptions options) =>
+        $"{Prepared(training, data)} {options.MaxLength} {options.Truncation} {options.MaxPromptLength} {options.BatchSize} {options.Packing}";
 
     private FirstRows Looked(JsonObject training, IReadOnlyList<DataRecord> head, TrainingOptions options)
     {
