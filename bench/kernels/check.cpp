@@ -328,23 +328,12 @@ Trial merges(Draw& draw) {
     }, {stacked.mm(stacked.t()), linear, wide(origin) + wide(mixed) * 0.9}, std::max(grain(to), 1e-4));
 }
 
-// Which entries rank from `first` on, by sorting.
-Tensor ranked(const Tensor& magnitude, int64_t first, int64_t count, bool first_is_largest) {
-    const float* size = magnitude.data_ptr<float>();
-    std::vector<int64_t> order(magnitude.numel());
-    for (size_t k = 0; k < order.size(); k++) order[k] = static_cast<int64_t>(k);
-    std::sort(order.begin(), order.end(), [=](int64_t a, int64_t b) { return size[a] != size[b] ? size[a] < size[b] : first_is_largest ? a > b : a < b; });
-    Tensor kept = at::zeros_like(magnitude, at::kBool);
-    for (int64_t k = first; k < first + count; k++) kept.data_ptr<bool>()[order[k]] = true;
-    return kept;
-}
-
 Trial masks(Draw& draw) {
     int64_t n = entries_of(draw), first = draw.below(n + 1), count = draw.below(n - first + 1);
     bool first_is_largest = draw.coin(), shifted = draw.coin();
     Tensor x = any_type(draw, n), base = shifted ? any_type(draw, n) : at::empty({0});
     if (draw.coin()) x = (x * 2).round();  // many of one magnitude
-    Tensor size = (shifted ? x.to(at::kFloat) - base.to(at::kFloat) : x.to(at::kFloat)).abs().contiguous(), some = size.gt(0.5), window = ranked(size, first, count, first_is_largest).logical_and(size.ne(0));
+    Tensor size = (shifted ? x.to(at::kFloat) - base.to(at::kFloat) : x.to(at::kFloat)).abs().contiguous(), some = size.gt(0.5), window = plain::ranked(size, first, count, first_is_largest).logical_and(size.ne(0));
     auto sums = [&](const Tensor& mask) { return at::stack({wide(size).sum(), (wide(size) * mask).sum()}); };
     return near_largest([=] {
         Tensors ranks = call("merge_window", {x, base, first, count, first_is_largest}), packed = call("merge_pack", {some, x, base});

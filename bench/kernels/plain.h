@@ -79,6 +79,17 @@ inline Tensor figures(const Tensor& logits, const Tensor& targets) {
                       logits.mean({1}), 1 / (logits - largest).exp().sum(1)});
 }
 
+// Which entries rank from `first` on, by sorting.
+inline Tensor ranked(const Tensor& magnitude, int64_t first, int64_t count, bool first_is_largest) {
+    const float* size = magnitude.data_ptr<float>();
+    std::vector<int64_t> order(magnitude.numel());
+    for (size_t k = 0; k < order.size(); k++) order[k] = static_cast<int64_t>(k);
+    std::sort(order.begin(), order.end(), [=](int64_t a, int64_t b) { return size[a] != size[b] ? size[a] < size[b] : first_is_largest ? a > b : a < b; });
+    Tensor kept = at::zeros_like(magnitude, at::kBool);
+    for (int64_t k = first; k < first + count; k++) kept.data_ptr<bool>()[order[k]] = true;
+    return kept;
+}
+
 // Groups of rows that are trees: a prompt, and branches behind it that see it and themselves.
 struct Trees {
     std::vector<int64_t> groups;  // first row and length of each
