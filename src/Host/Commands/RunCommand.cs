@@ -8,6 +8,7 @@ using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.Running.Estimates;
+using PeftAlign.Host.Store;
 using PeftAlign.Torch.Extras;
 using Evaluated = PeftAlign.Host.Evaluation.Evaluated;
 
