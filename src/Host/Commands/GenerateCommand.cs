@@ -82,7 +82,8 @@ internal static class GenerateCommand
         internal async Task RowsAsync(RowReader? rows, Output output, CancellationToken cancel)
         {
             using var writer = output.Rows();
-            var (generation, ticker) = (new RowGeneration(model, generator, options, writer), new Ticker(output, "rows continued"));
+            using var ticker = new Ticker(output, "rows continued");
+            var generation = new RowGeneration(model, generator, options, writer);
             var waiting = new List<(GenerationPrompt, string)>();
             void Answer()
             {

@@ -54,7 +54,8 @@ internal static class ScoreCommand
             var model = InferenceModel.Load(options.Read(parsed), session);
             var reader = new ScoreRows(model, new PromptEncoder(model, parsed.GetValue(template), session.Output.Remark), parsed.GetValue(rolling));
             using var writer = session.Output.Rows();
-            var scoring = new RowScoring(model, writer, count, parsed.GetValue(perToken), new Ticker(session.Output, "rows scored"));
+            using var ticker = new Ticker(session.Output, "rows scored");
+            var scoring = new RowScoring(model, writer, count, parsed.GetValue(perToken), ticker);
             var waiting = new List<ScoreRow>();
             await foreach (var row in rows.ReadAsync(cancel))
             {

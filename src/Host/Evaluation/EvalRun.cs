@@ -34,7 +34,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var evaluated = new List<Evaluated>();
         foreach (var benchmark in benchmarks)
         {
-            var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
+            using var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
             var evaluator = new Evaluator(() => loaded ??= Load(hashes), job.Judges, records, ticker.Say, cancel);
             evaluated.Add(evaluator.Run(benchmark));
             if (evaluated[^1].Missed is { } missed) session.Output.Warn(missed);
@@ -100,22 +100,57 @@ internal sealed class RemarkLogger(Output output) : ILogger
     }
 }
 
-/// <summary>A line on stderr every 10 seconds.</summary>
-internal sealed class EvalTicker(Output output, string benchmark)
+/// <summary>A line on stderr every 10 seconds; every 30 while nothing is answered.</summary>
+internal sealed class EvalTicker : IDisposable
 {
+    private static readonly TimeSpan Often = TimeSpan.FromSeconds(10), Silence = TimeSpan.FromSeconds(30);
+
+    private readonly Output output;
+    private readonly string benchmark;
     private readonly System.Diagnostics.Stopwatch clock = System.Diagnostics.Stopwatch.StartNew();
+    private readonly Timer timer;
+    private readonly Lock door = new();
     private TimeSpan last;
+    private (long Done, long Total)? at;
     private long begun = -1;
+
+    internal EvalTicker(Output output, string benchmark)
+    {
+        (this.output, this.benchmark) = (output, benchmark);
+        timer = new Timer(_ => Again(), null, Silence, Silence);
+    }
 
     internal void Say(long done, long total)
     {
-        if (begun < 0)
+        lock (door)
         {
-            begun = done;
-            output.Remark(done == total ? $"{benchmark}: all {total} items are answered already" : done > 0 ? $"{benchmark}: {done} of {total} items are answered already" : $"{benchmark}: {total} items");
-            return;
+            at = (done, total);
+            if (begun < 0)
+            {
+                begun = done;
+                output.Remark(done == total ? $"{benchmark}: all {total} items are answered already" : done > 0 ? $"{benchmark}: {done} of {total} items are answered already" : $"{benchmark}: {total} items");
+                return;
+            }
+            if (clock.Elapsed - last < Often && done < total) return;
+            Tell(done, total);
         }
-        if (clock.Elapsed - last < TimeSpan.FromSeconds(10) && done < total) return;
+    }
+
+    public void Dispose()
+    {
+        timer.Dispose();
+        lock (door) at = null;
+    }
+
+    // Between two answers, where these take long.
+    private void Again()
+    {
+        lock (door)
+            if (at is { } now && now.Done < now.Total && clock.Elapsed - last >= Silence) Tell(now.Done, now.Total);
+    }
+
+    private void Tell(long done, long total)
+    {
         last = clock.Elapsed;
         output.Remark($"{benchmark}: {done} of {total} items ({(done - begun) / Math.Max(0.001, last.TotalSeconds):0.0}/s)");
     }

@@ -32,7 +32,7 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
         JudgeContent.Note(asked, plugins, hashes); // a judgement is kept with its judge, so there is no other subject
         var benchmark = job.Create<IBenchmark>(new JsonObject { ["name"] = "winrate", ["options"] = asked.DeepClone() });
         using var records = new ItemRecords(folder.File(ItemRecords.FileName), "winrate", session.Output.Warn, SchemaCatalogue.VersionOf("evaluate")) { Check = hashes.ThrowIfChanged };
-        var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
+        using var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
         var evaluated = new Evaluator(() => throw new InvalidOperationException("winrate asks no model"), job.Judges, records, ticker.Say, cancel).Run(benchmark);
         if (evaluated.Missed is { } missed) session.Output.Warn(missed);
         if (evaluated.NotNumbers is { } odd) session.Output.Warn(odd);

@@ -142,6 +142,14 @@ internal static class Costs
     internal static long Activations(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic)
     {
         if (arithmetic is { Type: torch.ScalarType.Float32, OnGpu: false, Training: { } work }) return (long)(WideTraining.Activations(model, tokens, longest, work) + Head(model, tokens, arithmetic));
+        // Of an adapter that keeps no copies in float32 the same tensors are there in half the bytes.
+        if (arithmetic is { Type: torch.ScalarType.BFloat16, OnGpu: false, Training: { All: false, Copied: 0 } plain })
+            return (long)((WideTraining.Activations(model, tokens, longest, plain) * arithmetic.Width / FloatBytes) + Head(model, tokens, arithmetic));
+        return ByMatrices(model, tokens, longest, arithmetic);
+    }
+
+    private static long ByMatrices(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic)
+    {
         var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
         var probabilities = model.ScoreCap is not null || (arithmetic.OnGpu && LibtorchCosts.Here.ComposesAttention) ? model.Layers * model.Heads * longest : 0;
         var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
@@ -167,7 +175,7 @@ internal static class Costs
     }
 
     /// <summary>Bytes that a forward pass needs: one layer's activations and a chunk of logits.</summary>
-    internal static long Forward(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) => Activations(model with { Layers = 1 }, tokens, longest, arithmetic);
+    internal static long Forward(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) => ByMatrices(model with { Layers = 1 }, tokens, longest, arithmetic);
 
     /// <summary>Seconds of passes over a model.</summary>
     /// <param name="model">Its shape.</param>

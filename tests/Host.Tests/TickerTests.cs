@@ -1,0 +1,65 @@
+// Progress of long work, by a clock of its own: after 10 seconds with what is done, after 30 without.
+
+using PeftAlign.Host.Inference;
+
+namespace PeftAlign.Host.Tests;
+
+public class TickerTests
+{
+    private sealed class Clock : TimeProvider
+    {
+        private Action beat = () => { };
+        private long seconds;
+
+        public override long TimestampFrequency => 1;
+
+        internal TimeSpan Period { get; private set; }
+
+        internal bool IsStopped { get; private set; }
+
+        public override long GetTimestamp() => seconds;
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            (beat, Period) = (() => callback(state), period);
+            return new Stop(this);
+        }
+
+        internal void To(long second, bool beats = false)
+        {
+            seconds = second;
+            if (beats) beat();
+        }
+
+        private sealed class Stop(Clock clock) : ITimer
+        {
+            public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+
+            public void Dispose() => clock.IsStopped = true;
+
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        }
+    }
+
+    [Test]
+    public void Silence_of_half_a_minute_is_broken()
+    {
+        var clock = new Clock();
+        using var remarks = new StringWriter();
+        using (var ticker = new Ticker(new Output(TextWriter.Null, remarks), "rows continued", clock))
+        {
+            Assert.That(clock.Period, Is.EqualTo(TimeSpan.FromSeconds(30)));
+            ticker.Add(1);
+            clock.To(30, beats: true);
+            clock.To(39);
+            ticker.Add(1);
+            clock.To(41);
+            ticker.Add(1);
+            clock.To(60, beats: true); // 19 seconds after the last line
+            clock.To(90, beats: true);
+        }
+        clock.To(120, beats: true);
+        Assert.That(clock.IsStopped);
+        Assert.That(remarks.ToString().Split(Environment.NewLine, StringSplitOptions.RemoveEmptyEntries), Is.EqualTo((string[])["1 rows continued (30 s)", "3 rows continued (41 s)", "3 rows continued (90 s)"]));
+    }
+}
