@@ -121,4 +121,7 @@ type PlanResult =
             |> Seq.map _.Path
             |> HashSet
 
-        result.Missing |> Seq.filter (fun gone -> read.Contains gone.Path) |> Array.ofSeq :> _
+        result.Missing
+        |> Seq.filter (fun gone -> read.Contains gone.Path)
+        |> Array.ofSeq
+        :> _
