@@ -23,7 +23,8 @@ internal sealed class AuditReport(AuditRequest request, DataAudit audit)
             ["shapes"] = new JsonObject(audit.Shapes.Select(s => KeyValuePair.Create(s.Key, (JsonNode?)s.Value))),
             ["prompts"] = audit.Prompts,
         };
-        foreach (var finding in Findings) json[finding.Name] = new JsonObject { ["count"] = finding.Count, ["examples"] = new JsonArray([.. finding.Places.Select(p => (JsonNode)p)]) };
+        foreach (var finding in Findings) json[finding.Name] = finding.Document();
+        if (audit.Against is { } against) json["against"] = against.Document();
         json["length_bias"] = Bias();
         json["ledger"] = JsonSerializer.SerializeToNode(audit.Ledger, Format);
         return json;
@@ -37,7 +38,8 @@ internal sealed class AuditReport(AuditRequest request, DataAudit audit)
             "rows that stand in the file before", "pairs that prefer what an earlier one rejects, to the same prompt",
             "pairs with an answer that is chosen in one row and rejected in another", "rows whose prompt ends in other tokens once an answer follows",
         ];
-        foreach (var (finding, text) in Findings.Zip(said)) yield return $"{finding.Count,8} {text}{(finding.Count > 0 ? $" ({string.Join("; ", finding.Places)}{(finding.Count > finding.Places.Count ? "; ..." : "")})" : "")}";
+        foreach (var (finding, text) in Findings.Zip(said)) yield return $"{finding.Count,8} {text}{finding.Some}";
+        foreach (var line in audit.Against?.Lines() ?? []) yield return line;
         if (Bias() is { } bias)
             yield return FormattableString.Invariant($"chosen answers have {audit.Lengths.MeanChosen:0.0} tokens on average, rejected ones {audit.Lengths.MeanRejected:0.0}; where they differ the chosen one is the longer in {100 * (double)bias["chosen_longer"]!:0.0} % (95 % interval {100 * (double)bias["low"]!:0.0} to {100 * (double)bias["high"]!:0.0})");
         var ledger = audit.Ledger;

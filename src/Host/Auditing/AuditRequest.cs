@@ -14,6 +14,12 @@ internal sealed record AuditRequest(string File, string Model)
 
     public bool KeepEnd { get; init; }
 
+    /// <summary>Files of benchmarks that the rows are compared with.</summary>
+    public IReadOnlyList<string> Against { get; init; } = [];
+
+    /// <summary>Words in a row by which a benchmark's row is found.</summary>
+    public int Ngram { get; init; } = 13;
+
     /// <summary>Places that are named for each finding.</summary>
     public int Examples { get; init; } = 3;
 }

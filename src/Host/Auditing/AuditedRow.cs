@@ -23,6 +23,9 @@ internal sealed record AuditedRow(string Place, UInt128 Hash, string Shape)
     /// <summary>Null where it is no pair.</summary>
     internal AuditedPair? Pair { get; private init; }
 
+    /// <summary>What it shares with benchmarks' rows.</summary>
+    internal IReadOnlyList<SharedRun> Shared { get; init; } = [];
+
     private const string Pairs = "pairs", Labelled = "answers with a label", Sequences = "sequences";
 
     /// <summary>Looks at a row.</summary>

@@ -39,6 +39,9 @@ internal sealed class DataAudit(PrepareContext context, int examples, int? vocab
 
     internal LengthBias Lengths { get; } = new();
 
+    /// <summary>The benchmarks that rows are compared with; null where there are none.</summary>
+    internal BenchmarkOverlap? Against { get; init; }
+
     /// <summary>Looks at rows, one after the other.</summary>
     /// <param name="lines">Lines of a file; blank ones are no rows.</param>
     /// <param name="read">Makes a line's fields.</param>
@@ -67,7 +70,11 @@ internal sealed class DataAudit(PrepareContext context, int examples, int? vocab
         var (found, own) = (new List<AuditedRow>(batch.Count), context with { Ledger = new MaskLedger() });
         try
         {
-            foreach (var (line, row) in batch) found.Add(AuditedRow.Of(new DataRecord(read(line), name, row) { Line = line.Number }, own, vocabulary));
+            foreach (var (line, row) in batch)
+            {
+                var record = new DataRecord(read(line), name, row) { Line = line.Number };
+                found.Add(AuditedRow.Of(record, own, vocabulary) with { Shared = Against?.Shared(RowTexts.Of(record.Fields, own.Tokenizer)) ?? [] });
+            }
         }
         catch (Exception e)
         {
@@ -84,6 +91,7 @@ internal sealed class DataAudit(PrepareContext context, int examples, int? vocab
         if (row.Prompt is { } prompt) prompts.Add(prompt);
         if (row.Pair is { } pair) Add(row, pair);
         if (row.IsShifted) Shifts.Add(row.Place);
+        Against?.Add(row.Place, row.Shared);
     }
 
     private void Add(AuditedRow row, AuditedPair pair)
@@ -106,7 +114,10 @@ internal sealed class Finding(string name, int examples)
 
     internal long Count { get; private set; }
 
-    internal IReadOnlyList<string> Places => places;
+    /// <summary>The places behind a number, in brackets; empty where none are named.</summary>
+    internal string Some => places.Count == 0 ? "" : $" ({string.Join("; ", places)}{(Count > places.Count ? "; ..." : "")})";
+
+    internal JsonObject Document() => new() { ["count"] = Count, ["examples"] = new JsonArray([.. places.Select(place => (JsonNode)place)]) };
 
     internal void Add(string place)
     {

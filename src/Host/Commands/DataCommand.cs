@@ -26,6 +26,7 @@ internal static class DataCommand
         completion; messages; text; or token ids) and counts duplicate rows, pairs that contradict each other,
         whether the chosen answer is the longer one, prompts whose last tokens change once an answer follows, and what
         becomes of every token (kept, cut, refused, trained). A row that training would refuse is refused here as well.
+        --against names a benchmark's rows, and finds those that share 13 words in a row with a training row.
         """;
 
     public static CommandEntry Entry { get; } = new("data", Summary, Build);
@@ -41,7 +42,9 @@ internal static class DataCommand
         var prompt = new Option<int?>("--max-prompt-length") { HelpName = "N", Description = "Most tokens of a prompt." };
         var truncation = new Option<string>("--truncation") { HelpName = "SIDE", DefaultValueFactory = _ => "keep_start", Description = "keep_start or keep_end." };
         var examples = new Option<int>("--examples") { HelpName = "N", DefaultValueFactory = _ => 3, Description = "How many rows are named for each finding." };
-        var command = new Command("audit", Description) { file, model, template, length, prompt, truncation, examples };
+        var against = new Option<string[]>("--against") { HelpName = "FILE", Description = "A benchmark's rows, which training should not have seen: .jsonl, .json, .csv or .tsv, plain or .gz; may be given several times." };
+        var ngram = new Option<int?>("--ngram") { HelpName = "N", Description = "Words in a row by which --against finds a benchmark's row (default: 13)." };
+        var command = new Command("audit", Description) { file, model, template, length, prompt, truncation, examples, against, ngram };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) => Task.FromResult(Run(new AuditRequest(parsed.GetValue(file)!, parsed.GetValue(model)!)
         {
             ChatTemplate = parsed.GetValue(template),
@@ -49,6 +52,8 @@ internal static class DataCommand
             MaxPromptLength = parsed.GetValue(prompt) is { } most ? AtLeast(1, most, "--max-prompt-length") : null,
             KeepEnd = Side(parsed.GetValue(truncation)!),
             Examples = AtLeast(0, parsed.GetValue(examples), "--examples"),
+            Against = parsed.GetValue(against) ?? [],
+            Ngram = Words(parsed.GetValue(ngram), parsed.GetValue(against) is { Length: > 0 }),
         }, session, cancel)));
         return command;
     }
@@ -67,7 +72,10 @@ internal static class DataCommand
             ChatTemplate = template,
             MaxPromptLength = request.MaxPromptLength,
             KeepEnd = request.KeepEnd,
-        }, request.Examples, Vocabulary(Path.Combine(request.Model, "config.json")));
+        }, request.Examples, Vocabulary(Path.Combine(request.Model, "config.json")))
+        {
+            Against = request.Against.Count > 0 ? new BenchmarkOverlap(request.Against, request.Ngram, request.Examples, cancel) : null,
+        };
         var (isInput, file) = request.File == "-" ? (true, "standard input") : (false, request.File);
         var lines = (isInput ? TextLines.Read(file, Console.OpenStandardInput()) : TextLines.Read(file)).TakeWhile(_ => !cancel.IsCancellationRequested);
         audit.Add(lines, line => Parsed(line.Text, file, line.Number), Path.GetFileName(file), session.Threads, () =>
@@ -106,6 +114,9 @@ internal static class DataCommand
             throw new UserErrorException($"{path}, line {line}: not valid JSON ({RowJson.Cause(e)}); {RowJson.Remedy(text, path)}.", e);
         }
     }
+
+    private static int Words(int? asked, bool areCompared) => asked is not { } words ? new AuditRequest("", "").Ngram
+        : areCompared ? AtLeast(1, words, "--ngram") : throw new UserError($"--ngram {words}", "goes with --against", "name the benchmark's rows, or leave it out");
 
     private static bool Side(string truncation) => truncation switch
     {
