@@ -97,11 +97,13 @@ def facts(kind, config):
     told = {"shapes": shapes, "eps": eps, "positions": config.max_position_embeddings, "pad": model.get_input_embeddings().padding_idx}
     if is_encoder:
         return told
-    first = next(m for name, m in model.named_modules() if name.endswith(("layers.0.self_attn", "h.0.attn.attention", "h.0.attn", "layers.0.attention")))
+    first = next(m for name, m in model.named_modules() if name.endswith(("layers.0.self_attn", "h.0.attn.attention", "h.0.attn", "h.0.self_attention", "layers.0.attention")))
     scale = getattr(first, "scaling", None)
-    if kind in ("gpt2", "gpt_neo"):
-        scale = first.head_dim**-0.5 if kind == "gpt2" else 1.0
-    told |= {"tied": tied, "windows": windows(config), "scale": scale, "activation": next(getattr(config, key) for key in ("hidden_activation", "hidden_act", "activation_function") if hasattr(config, key))}
+    if kind in ("gpt2", "gpt_neo", "gptj"):
+        scale = 1.0 if kind == "gpt_neo" else first.head_dim**-0.5
+    if kind == "falcon":
+        scale = first.inv_norm_factor
+    told |= {"tied": tied, "windows": windows(config), "scale": scale, "activation": next(getattr(config, key) for key in ("hidden_activation", "hidden_act", "activation_function", "activation") if hasattr(config, key))}
     if kind in ("gemma2", "gemma3_text"):
         told |= {"scoreCap": config.attn_logit_softcapping, "logitCap": config.final_logit_softcapping}
     if kind == "granite":
