@@ -3,6 +3,7 @@
 using System.Text;
 using PeftAlign.Host;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Commands;
 using PeftAlign.Host.Publishing;
 
 CarriedSsl.Offer();
@@ -11,4 +12,6 @@ using var inUse = ProductInUse.Hold();
 using var results = TextWriter.Synchronized(new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false), 1 << 14) { AutoFlush = true });
 Console.SetOut(Console.Error); // what a plugin prints is no result
 using var remarks = TextWriter.Synchronized(new StreamWriter(new RemarkStream(Console.OpenStandardError()), new UTF8Encoding(false)) { AutoFlush = true });
-return await new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(args);
+var code = await new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(args);
+if (args is [var command, ..] && command == JobCommand.Entry.Name) ProcessEnd.SkipDestructors();
+return code;

@@ -1,6 +1,7 @@
 // Commands for tests, run by the real dispatcher: in this process, or as a program of their own (the entry point below).
 
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Torch;
@@ -8,7 +9,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Tests;
 
-internal static class ProbeCommands
+internal static partial class ProbeCommands
 {
     public static IReadOnlyList<CommandEntry> Entries { get; } =
     [
@@ -18,10 +19,36 @@ internal static class ProbeCommands
         new("deaf", "waits and heeds no interrupt", Deaf),
         new("busy", "is in native code and heeds no interrupt", Busy),
         new("threads", "says how many threads a command takes", Threads),
+        new("end", "has work at the process's end", End),
         new("box", "has commands of its own", Box),
     ];
 
-    private static Task<int> Main(string[] args) => new Dispatcher(Entries, Console.Out, Console.Error).RunAsync(args);
+    private static async Task<int> Main(string[] args)
+    {
+        var code = await new Dispatcher(Entries, Console.Out, Console.Error).RunAsync(args);
+        if (args is ["end"]) ProcessEnd.SkipDestructors();
+        return code;
+    }
+
+    // Native code's work at the end is an abort; what it has printed is still in C's buffer, since stdout is a pipe.
+    private static Command End(CommandFrame frame)
+    {
+        var command = new Command("end", "has work at the process's end");
+        frame.OnRun(command, Uses.Nothing, (_, session, _) =>
+        {
+            AppDomain.CurrentDomain.ProcessExit += (_, _) => session.Output.Remark("a handler of .NET");
+            _ = AtExit(NativeLibrary.GetExport(NativeLibrary.Load("libc.so.6"), "abort"), 0, 0);
+            _ = puts("printed by C");
+            return Task.FromResult(ExitCode.Failed);
+        });
+        return command;
+    }
+
+    [LibraryImport("libc", EntryPoint = "__cxa_atexit")]
+    private static partial int AtExit(nint function, nint argument, nint library);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int puts(string text);
 
     private static Command Echo(CommandFrame frame)
     {

@@ -43,6 +43,16 @@ public partial class ProcessTests
         Assert.That((process.ExitCode, printed + errors), Is.EqualTo((code, code == 0 ? (said ?? $"{Environment.ProcessorCount}, libtorch is closed") + "\n" : $"peftalign: {said}\n")));
     }
 
+    // As a job's process does: what .NET does at the end is done, and native destructors are not run.
+    [Test]
+    public void AnEndWithoutDestructorsKeepsTheCodeAndWhatWasWritten()
+    {
+        using var process = Start("PeftAlign.Host.Tests.dll", "end");
+        var (printed, errors) = (process.StandardOutput.ReadToEnd(), process.StandardError.ReadToEnd());
+        Assert.That(process.WaitForExit(Patience), Is.True);
+        Assert.That((process.ExitCode, printed, errors), Is.EqualTo((1, "printed by C\n", "a handler of .NET\n")));
+    }
+
     [TestCase(SIGINT)]
     [TestCase(SIGTERM)]
     public void ASignalEndsWithCode130(int signal)

@@ -80,6 +80,14 @@ public class LaneTests
         }
     }
 
+    // Bash lets what it starts in the background ignore interrupts, and tests send some.
+    [Test]
+    public void ALaneHearsWhatTheScriptHears()
+    {
+        var outcome = clone.Bash(". \"$ROOT/build/lanes.sh\"; lane_start one \"$BUILD/lane.log\" grep SigIgn /proc/self/status; lane_wait; grep SigIgn /proc/self/status | cmp - \"$BUILD/lane.log\" && echo \"$LANE_NAME $LANE_STATUS\"");
+        Assert.That(outcome, Is.EqualTo(new Outcome(0, "one 0\n", "")));
+    }
+
     [Test]
     public void TheLongOnesBeginFirst()
     {

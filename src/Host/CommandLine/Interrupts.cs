@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 
 namespace PeftAlign.Host.CommandLine;
 
-internal sealed partial class Interrupts : IDisposable
+internal sealed class Interrupts : IDisposable
 {
     private readonly CancellationTokenSource source = new();
     private readonly PosixSignalRegistration[] registrations;
@@ -27,7 +27,8 @@ internal sealed partial class Interrupts : IDisposable
     internal void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true;
-        if (source.IsCancellationRequested) EndNow(ExitCode.Interrupted);
+        // No destructors and no finalisers: those of libtorch would run beside a native call that is going on, and crash.
+        if (source.IsCancellationRequested) ProcessEnd.Now(ExitCode.Interrupted);
         try
         {
             source.Cancel();
@@ -40,8 +41,4 @@ internal sealed partial class Interrupts : IDisposable
 
     // SigIgn is a mask in hexadecimal; SIGHUP is signal 1, its lowest bit (proc(5)).
     private static bool IgnoresHangUp() => ProcessStatus.Text("self", "SigIgn") is { Length: > 0 } mask && (Convert.ToInt32(mask[^1..], 16) & 1) == 1;
-
-    // No destructors and no finalisers: those of libtorch would run beside a native call that is going on, and crash.
-    [LibraryImport("libc", EntryPoint = "_exit")]
-    private static partial void EndNow(int code);
 }
