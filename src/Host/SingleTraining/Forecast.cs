@@ -80,7 +80,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         };
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, tokens, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, trainsModel ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
-            Costs.Step(model, tokens, longest, arithmetic, options, trainable), head.Held(records.Count)) { Remedy = Remedies(options, trainsModel, few: quantization is not null || config.IsQuantized) };
+            Costs.Step(model, tokens, longest, arithmetic, options, trainable), head.Held(records.Count))
+        { Remedy = Remedies(options, trainsModel, few: quantization is not null || config.IsQuantized) };
     }
 
     // Weights that are trained are there in both types under bfloat16.
