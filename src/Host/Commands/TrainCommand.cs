@@ -59,7 +59,7 @@ internal static class TrainCommand
         if (dryRun)
         {
             var forecast = Forecast.Of(plan, folder, request);
-            if (!ComputeDevice.IsGpu(request.Device)) MemoryAtHand.WarnIfShort(forecast.Bytes, 1, session.Output);
+            if (!ComputeDevice.IsGpu(request.Device)) MemoryAtHand.WarnIfShort(forecast.Bytes, 1, session.Output, forecast.Remedy);
             session.Output.Result(() => forecast.Document(), forecast.Lines);
             return ExitCode.Done;
         }
@@ -68,6 +68,7 @@ internal static class TrainCommand
             session.Output.Remark($"nothing to do: the training in {folder.Job.Path} is finished");
             return Report(folder, session);
         }
+        if (!folder.IsBegun) WarnIfShort(plan, folder, request, session.Output);
         LibTorch.CheckSettings();
         if (session.Global.Device is { } device) _ = ComputeDevice.Of(device); // one that is not there is refused before anything is written
         folder.Hold();
@@ -80,6 +81,20 @@ internal static class TrainCommand
         if (code == ExitCode.Done) return Report(folder, session);
         if (code == ExitCode.UserError) folder.Withdraw();
         throw code == ExitCode.UserError ? new UserErrorException(error) : new InvalidOperationException(error.Contains("run the same command again", StringComparison.Ordinal) ? error : $"{error} Run the same command again to go on from the last checkpoint.");
+    }
+
+    // Without a dry run too, before minutes of work. What the forecast cannot read is for the training to refuse.
+    private static void WarnIfShort(TrainPlan plan, TrainFolder folder, TrainRequest request, Output output)
+    {
+        if (ComputeDevice.IsGpu(request.Device) || !MemoryAtHand.MightBeShort(request.Model)) return;
+        try
+        {
+            var forecast = Forecast.Of(plan, folder, request);
+            MemoryAtHand.WarnIfShort(forecast.Bytes, 1, output, forecast.Remedy);
+        }
+        catch (UserErrorException)
+        {
+        }
     }
 
     private static async Task<(int Code, string Error)> TrainAsync(Core.PlanJob job, JobFolder folder, Output output, CancellationToken cancel)

@@ -38,6 +38,9 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
 {
     private const int LookAt = 512;
 
+    /// <summary>Options that would take less memory than those given.</summary>
+    internal string Remedy { get; private init; } = "";
+
     /// <summary>Predicted peak memory of the process.</summary>
     internal long Bytes => Costs.Process + Base + Trained + Activations + Data;
 
@@ -77,7 +80,24 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         };
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, tokens, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, trainsModel ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
-            Costs.Step(model, tokens, longest, arithmetic, options, trainable), head.Held(records.Count));
+            Costs.Step(model, tokens, longest, arithmetic, options, trainable), head.Held(records.Count))
+        { Remedy = Remedies(options, trainsModel, few: quantization is not null || config.IsQuantized) };
+    }
+
+    // Weights that are trained are there in both types under bfloat16.
+    private static string Remedies(TrainingOptions options, bool trainsModel, bool few)
+    {
+        IEnumerable<string> Each()
+        {
+            if (!options.GradientCheckpointing) yield return "gradient_checkpointing";
+            if (trainsModel == (options.Dtype != torch.ScalarType.Float32)) yield return trainsModel ? "dtype float32" : "dtype bfloat16";
+            if (trainsModel && options.Optimizer is not "sgd" && !options.Optimizer.EndsWith("_8bit", StringComparison.Ordinal)) yield return "optimizer adamw_8bit";
+            yield return "a lower batch_size or max_length";
+            if (trainsModel) yield return "an adapter in place of all weights";
+            if (!few) yield return "a base in 4 bits (qlora)";
+        }
+        var each = Each().ToList();
+        return "train with " + (each.Count == 1 ? each[0] : $"{string.Join(", ", each.SkipLast(1))} or {each[^1]}");
     }
 
     private static bool Saves(IReadOnlyList<AdapterSite>? adapter, string module) => adapter?.Any(site => site.Module == module && site.Delta is Whole) == true;
