@@ -106,6 +106,7 @@ internal static class RunCommand
         if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
         PlannedData.ThrowIfUnreadable(planned);
         using var held = Planning.Hold(run);
+        RunFolder.DeleteParts(run.Path);
         // Refusals first, since what --strict deletes is gone.
         var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);
         planned.Keep();
