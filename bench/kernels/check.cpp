@@ -332,7 +332,7 @@ Trial masks(Draw& draw) {
     int64_t n = entries_of(draw), first = draw.below(n + 1), count = draw.below(n - first + 1);
     bool first_is_largest = draw.coin(), shifted = draw.coin();
     Tensor x = any_type(draw, n), base = shifted ? any_type(draw, n) : at::empty({0});
-    if (draw.coin()) x = (x * 2).round();  // many of one magnitude
+    if (draw.coin()) x = (x.to(at::kFloat) * 2).round().to(x.scalar_type());  // many of one magnitude; libtorch 1.13 rounds no float16
     Tensor size = (shifted ? x.to(at::kFloat) - base.to(at::kFloat) : x.to(at::kFloat)).abs().contiguous(), some = size.gt(0.5), window = plain::ranked(size, first, count, first_is_largest).logical_and(size.ne(0));
     auto sums = [&](const Tensor& mask) { return at::stack({wide(size).sum(), (wide(size) * mask).sum()}); };
     return near_largest([=] {

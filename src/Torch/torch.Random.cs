@@ -69,7 +69,7 @@ public static partial class torch
         }
 
         /// <summary>Takes over a state that <see cref="get_state"/> of a generator of the same kind of device returned.</summary>
-        public void set_state(Tensor state) => Shim.Check(Shim.pa_generator_state_set(handle, state.NativeHandle), "Generator.set_state");
+        public void set_state(Tensor state) => Shim.Check(Shim.pa_generator_state_set(handle, state.HandleFor("Generator.set_state")), "Generator.set_state");
 
         /// <summary>Starts the numbers of a seed; returns this generator.</summary>
         public Generator manual_seed(long seed)

@@ -45,6 +45,7 @@ public sealed class RandomKillTests
             foreach (var (job, time) in finished) Assert.That(results[job], Is.EqualTo(time), $"{job} was finished and done again\n{told}");
             var contents = Contents(user);
             Assert.That(contents.Keys, Is.EquivalentTo(expected.Keys), told);
+            Assert.That(Directory.GetFileSystemEntries(user.Run, "*.part*", SearchOption.AllDirectories), Is.Empty, told);
             foreach (var (file, bytes) in contents) Assert.That(bytes, Is.EqualTo(expected[file]), $"{file}\n{told}");
         }
     }

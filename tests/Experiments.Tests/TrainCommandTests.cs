@@ -195,7 +195,7 @@ public sealed class TrainCommandTests
         Assert.That(Directory.EnumerateFileSystemEntries(user.Run), Is.Empty, "a mistake takes back what it began");
         File.WriteAllText(TrainRows.Path(user), rows);
         // What a run leaves that was killed before its first step.
-        File.WriteAllText(Path.Combine(user.Run, "request.json.1.part"), "{");
+        foreach (var name in (string[])["request.json", "timing.json"]) File.WriteAllText(Path.Combine(user.Run, name + ".99999999-1.part"), "{");
         File.WriteAllText(Path.Combine(user.Run, "request.json"), """{"id": "another", "identity": {"data": "content:1"}}""");
         using (new FileStream(Path.Combine(user.Run, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
             Told(Peftalign.Call(Lora), 2, "holds a training with other options");

@@ -44,6 +44,7 @@ public sealed class TrainKillTests
         Assert.That(end.Code, Is.Zero, end.All);
         Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("resumed from step"));
         Assert.That(TrainRows.Results(user.Run), Is.EqualTo(TrainRows.Results(user.File("whole"))));
+        Assert.That(Directory.GetFileSystemEntries(user.Run, "*.part*", SearchOption.AllDirectories), Is.Empty);
         // The last of the former tries' work counts with the last try's own: as a checkpoint keeps it, more than that try took alone.
         var resumed = System.Text.RegularExpressions.Regex.Matches(File.ReadAllText(Path.Combine(user.Run, "log.txt")), "resumed from step ([0-9]+)").Select(m => int.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).Max();
         Assert.That(resumed, Is.GreaterThan(Steps / 10));

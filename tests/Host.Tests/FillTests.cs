@@ -27,6 +27,17 @@ public class FillTests
     }
 
     [Test]
+    public void WhatKilledProcessesWereWritingGoesAndNothingElse()
+    {
+        Directory.CreateDirectory(Path.Combine(root, "deep", "adapter.partial-99999999"));
+        string[] kept = ["deep", "deep/rows.jsonl", "model.gguf.part", "timing.json.1-5.part", "timing.json.99999999.part"]; // process 1 is at work
+        foreach (var name in (string[])[.. kept[1..], "timing.json.99999999-5.part", $"result.json.{Environment.ProcessId}-1.part", "deep/rows.jsonl.99999999-12.part", "deep/adapter.partial-99999999/x"])
+            File.WriteAllText(Path.Combine(root, name), "");
+        RunFolder.DeletePartials(root);
+        Assert.That(Entries(), Is.EqualTo(kept));
+    }
+
+    [Test]
     public void OfATryThatFailsNothingStaysAndTheOldFolderDoes()
     {
         var target = Path.Combine(root, "out");

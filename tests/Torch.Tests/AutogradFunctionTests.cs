@@ -214,6 +214,34 @@ public sealed class AutogradFunctionTests
         Assert.That(w.grad!.sum().item<float>(), Is.EqualTo(2));
     }
 
+    private sealed class Dropping : torch.autograd.SingleTensorFunction<Dropping>
+    {
+        public override string Name => "Dropping";
+
+        public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
+        {
+            using var scope = torch.NewDisposeScope();
+            if ((bool)vars[1]) ctx.save_for_backward([(Tensor)vars[0], (Tensor)vars[0] * 1]);
+            return ((Tensor)vars[0] * 2).MoveToOuterDisposeScope();
+        }
+
+        public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            using var scope = torch.NewDisposeScope();
+            return [grad_output * 2];
+        }
+    }
+
+    [Test]
+    public void What_a_function_disposed_too_early_is_named()
+    {
+        using var scope = torch.NewDisposeScope();
+        var x = torch.ones([2], requires_grad: true);
+        Assert.That(() => Dropping.apply(x, true), Throws.InstanceOf<DisposedTensorException>().With.Message.Contains("save_for_backward: argument 1").And.Message.Contains("MoveToOuterDisposeScope"));
+        var y = Dropping.apply(x, false).sum();
+        Assert.That(() => y.backward(), Throws.InstanceOf<DisposedTensorException>().With.Message.Contains("Dropping.backward: argument 0"));
+    }
+
     [Test]
     public void The_wrong_number_of_gradients_is_named()
     {

@@ -42,6 +42,9 @@ public sealed class GeneratorTests
         using var scope = torch.NewDisposeScope();
         var own = new torch.Generator(9);
         Assert.That(() => own.set_state(torch.ones(3)), Throws.InstanceOf<TorchException>());
+        var gone = own.get_state();
+        gone.Dispose();
+        Assert.That(() => own.set_state(gone), Throws.InstanceOf<DisposedTensorException>().With.Message.Contains("Generator.set_state"));
         own.Dispose();
         Assert.That(() => own.get_state(), Throws.InstanceOf<ObjectDisposedException>());
         Assert.That(() => torch.rand([2], generator: own), Throws.InstanceOf<ObjectDisposedException>());

@@ -114,6 +114,7 @@ internal static class RunCommand
         foreach (var warning in PlannedData.ThrowIfUnreadable(planned)) output.Warn(warning);
         SayMissing(asked.Manifest, planned.Missing, $"no job of --only {asked.Only} reads it", output);
         using var held = Planning.Hold(run);
+        RunFolder.DeleteParts(run.Path);
         // Refusals first, since what --strict deletes is gone.
         var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);
         planned.Keep();

@@ -20,7 +20,6 @@ internal static class MakeDatasetJob
     {
         using var models = job.Models;
         var rows = 0;
-        foreach (var old in Directory.GetFiles(job.Folder.Path, Path.GetFileName(job.Folder.Rows) + ".*.part")) File.Delete(old); // of a try that was killed
         AtomicFile.Write(job.Folder.Rows, stream =>
         {
             using var file = new StreamWriter(stream, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };

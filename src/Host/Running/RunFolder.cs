@@ -1,12 +1,16 @@
 // A run's folder: plan.json, jobs/ID/ for each job, report.json. Every file appears by rename.
 
+using System.Globalization;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 
 namespace PeftAlign.Host.Running;
 
 /// <param name="Path">Full path of the run.</param>
-internal sealed record RunFolder(string Path)
+internal sealed partial record RunFolder(string Path)
 {
+    private static readonly string Own = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+
     internal string Plan => System.IO.Path.Combine(Path, "plan.json");
 
     internal string Index => System.IO.Path.Combine(Path, "index.sqlite");
@@ -73,10 +77,18 @@ internal sealed record RunFolder(string Path)
         }
     }
 
-    /// <summary>Deletes what killed processes left beside a folder that only this program writes.</summary>
+    /// <summary>Deletes what killed processes left in a folder that only this program writes, and only one process at a time.</summary>
     internal static void DeletePartials(string folder)
     {
         foreach (var old in Directory.GetDirectories(folder, "*.partial-*", SearchOption.AllDirectories).Where(Directory.Exists)) Directory.Delete(old, recursive: true); // one may lie in another
+        DeleteParts(folder, SearchOption.AllDirectories);
+    }
+
+    /// <summary>Deletes the files in a folder that killed processes were writing (AtomicFile); one that a process at work may be about to rename stays.</summary>
+    internal static void DeleteParts(string folder, SearchOption depth = SearchOption.TopDirectoryOnly)
+    {
+        foreach (var file in Directory.GetFiles(folder, "*.part", depth))
+            if (Part().Match(file) is { Success: true } part && !(part.Groups[1].Value != Own && Directory.Exists($"/proc/{part.Groups[1].Value}"))) File.Delete(file);
     }
 
     /// <summary>Deletes the folders in a folder under temporary names: one that has its own name is whole, whenever the process is killed.</summary>
@@ -89,6 +101,10 @@ internal sealed record RunFolder(string Path)
             Directory.Delete(AtomicFile.TryRename(path, partial) ? partial : path, recursive: true);
         }
     }
+
+    // Its process's number.
+    [GeneratedRegex(@"\.(\d+)-\d+\.part$")]
+    private static partial Regex Part();
 }
 
 /// <summary>One job's folder. result.json is written last: a job is finished if and only if it is there.</summary>

@@ -114,7 +114,7 @@ internal sealed class TrainFolder(string path) : IDisposable
     internal void Begin(TrainPlan plan, ContentHashes seen, int threads, string? device)
     {
         Directory.CreateDirectory(Job.Path);
-        foreach (var part in Directory.GetFiles(Job.Path, "*.part").Where(IsPart)) File.Delete(part);
+        RunFolder.DeleteParts(Job.Path);
         var goesOn = GoesOn(plan.Job);
         if (!goesOn)
             RunFolder.Write(Request, new JsonObject { ["id"] = plan.Job.Id, ["identity"] = JsonNode.Parse(plan.Job.Identity) }.ToJsonString(new() { WriteIndented = true }) + "\n");

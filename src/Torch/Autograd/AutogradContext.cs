@@ -46,10 +46,10 @@ public static partial class torch
 
             internal void MoveTo(nint node, IReadOnlyList<Tensor> outputs, IReadOnlyList<Tensor> attached)
             {
-                foreach (var tensor in saved)
+                for (var at = 0; at < saved.Count; at++)
                 {
-                    var k = Index(outputs, tensor);
-                    Shim.Check(Shim.pa_function_save(node, (k < 0 ? tensor : attached[k]).NativeHandle, k < 0 ? 0 : 1), "save_for_backward");
+                    var k = Index(outputs, saved[at]);
+                    Shim.Check(Shim.pa_function_save(node, (k < 0 ? saved[at] : attached[k]).HandleFor("save_for_backward", at), k < 0 ? 0 : 1), "save_for_backward");
                 }
                 saved = [];
             }

@@ -148,7 +148,7 @@ public static partial class torch
                 for (var k = 0; k < expected; k++)
                 {
                     if (gradients[k] is not { } gradient) continue;
-                    Shim.Check(Shim.pa_tensor_alias(gradient.NativeHandle, out var owned), name);
+                    Shim.Check(Shim.pa_tensor_alias(gradient.HandleFor(name + ".backward", k), out var owned), name);
                     results[k] = owned;
                 }
             }

@@ -57,7 +57,9 @@ public partial class Tensor : IScoped
     /// <summary>The native TensorImpl; valid while this object is.</summary>
     public nint Handle => Alive().DangerousGetHandle();
 
-    internal TensorHandle NativeHandle => handle;
+    /// <summary>The native part, for a call that does not go through an operator.</summary>
+    /// <exception cref="DisposedTensorException">It is gone; the message has the two arguments.</exception>
+    internal TensorHandle HandleFor(string what, int position = 0) => handle.IsClosed ? throw Errors.Disposed(what, position) : handle;
 
     internal static void CountReleased() => Interlocked.Decrement(ref total);
 
@@ -100,8 +102,7 @@ public partial class Tensor : IScoped
 
     internal void DangerousRelease() => handle.DangerousRelease();
 
-    private TensorHandle Alive([System.Runtime.CompilerServices.CallerMemberName] string what = "") =>
-        handle.IsClosed ? throw Errors.Disposed("Tensor." + what, 0) : handle;
+    private TensorHandle Alive([System.Runtime.CompilerServices.CallerMemberName] string what = "") => HandleFor("Tensor." + what);
 
     internal TensorInfo Info([System.Runtime.CompilerServices.CallerMemberName] string what = "")
     {
