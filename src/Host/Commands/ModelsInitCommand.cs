@@ -32,12 +32,12 @@ internal static class ModelsInitCommand
         gives the same bytes.
 
         Keys for --set, with their defaults:
-        {string.Join(Environment.NewLine, ModelArchitectures.BuiltIn.Names.Select(name => $"  {name}: {string.Join(", ", ModelArchitectures.BuiltIn.Find(name).InitOptions.Select(o => o.Default is { } d ? $"{o.Name}={d}" : o.Name))}"))}
+        {string.Join(Environment.NewLine, ModelArchitectures.BuiltIn.NamesToMake.Select(name => $"  {name}: {string.Join(", ", ModelArchitectures.BuiltIn.Find(name).InitOptions.Select(o => o.Default is { } d ? $"{o.Name}={d}" : o.Name))}"))}
         """;
 
     private static int Run(string name, string target, string[] given, ModelArchitectures architectures, Session session, CancellationToken cancel)
     {
-        var settings = Settings(name, architectures.Find(name).InitOptions, given);
+        var settings = Settings(name, architectures.ToMake(name).InitOptions, given);
         var folder = Path.GetFullPath(target);
         NewFolder.ThrowIfTaken(target);
         long parameters = 0;

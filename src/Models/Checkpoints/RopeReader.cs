@@ -11,10 +11,10 @@ internal static class RopeReader
     private const string Full = "full_attention", Sliding = "sliding_attention";
 
     // Bases where config.json does not say, as transformers' classes have them.
-    private static readonly Dictionary<string, double> Bases = new() { ["smollm3"] = 2e6, ["gemma3_text"] = 1e6, ["olmo3"] = 5e5, ["cohere"] = 5e5 };
+    private static readonly Dictionary<string, double> Bases = new() { ["smollm3"] = 2e6, ["gemma3_text"] = 1e6, ["gemma3"] = 1e6, ["olmo3"] = 5e5, ["cohere"] = 5e5 };
 
     // Types whose layers with a window have rotary positions of their own: their base, and the key that says it beside rope_scaling.
-    private static readonly Dictionary<string, (double Base, string? Key)> Kinds = new() { ["gemma3_text"] = (1e4, "rope_local_base_freq"), ["olmo3"] = (5e5, null) };
+    private static readonly Dictionary<string, (double Base, string? Key)> Kinds = new() { ["gemma3_text"] = (1e4, "rope_local_base_freq"), ["gemma3"] = (1e4, "rope_local_base_freq"), ["olmo3"] = (5e5, null) };
 
     /// <summary>Reads the parameters, or those of one kind of layer where config.json gives each kind its own.</summary>
     internal static RopeParameters Read(ConfigReader config, string modelType, string? layerType)
