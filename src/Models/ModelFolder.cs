@@ -162,7 +162,7 @@ public static class ModelFolder
     /// <param name="architectures">The known ones; null = those that are built in.</param>
     /// <exception cref="UserErrorException">Unknown architecture.</exception>
     public static JsonObject Configuration(string architecture, JsonObject settings, ModelArchitectures? architectures = null) =>
-        NewConfig((architectures ?? ModelArchitectures.BuiltIn).Find(architecture), architecture, settings);
+        NewConfig((architectures ?? ModelArchitectures.BuiltIn).ToMake(architecture), architecture, settings);
 
     // transformers refuses 30 where it wants a float: 30.0.
     private static JsonNode Fraction(JsonNode number)
@@ -186,7 +186,16 @@ public static class ModelFolder
     {
         CopyCompanions(from, folder, model.Head.dtype);
         TiedHead.Say(folder, model.Spec);
-        CheckpointFolder.Write(folder, model.Spec.Weights().ToDictionary(w => model.Spec.InFiles(w.Name), w => model.Weights[w.Name]));
+        var weights = model.Spec.Weights().ToDictionary(w => model.Spec.InFiles(w.Name), w => model.Weights[w.Name]);
+        if (model.Spec.Names.Beside.Count == 0)
+        {
+            CheckpointFolder.Write(folder, weights);
+            return;
+        }
+        using var scope = torch.NewDisposeScope();
+        using var checkpoint = CheckpointFolder.Open(from);
+        foreach (var name in checkpoint.Names.Where(model.Spec.IsBeside)) weights.Add(model.Spec.InFiles(name), checkpoint.Tensor(name));
+        CheckpointFolder.Write(folder, weights);
     }
 
     /// <summary>Copies what lies beside weights: configuration, tokenizer, template.</summary>

@@ -5,6 +5,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Text;
 using PeftAlign.Models.Text.Files;
@@ -74,7 +75,7 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
     {
         WriteTokenizer(folder);
         var config = Read(folder, ModelFile);
-        config["vocab_size"] = Vocabulary;
+        TextPart.In(config)["vocab_size"] = Vocabulary;
         Write(folder, ModelFile, config);
     }
 

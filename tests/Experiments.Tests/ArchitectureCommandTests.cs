@@ -25,6 +25,7 @@ public sealed class ArchitectureCommandTests
     [TestCase("gptj")]
     [TestCase("falcon-groups")]
     [TestCase("cohere")]
+    [TestCase("gemma3-images")]
     public void Log_probs_and_greedy_ids_are_the_reference(string family)
     {
         var beside = Path.Combine(Peftalign.Repository, "tests", "fixtures", "families", family, "base-model");

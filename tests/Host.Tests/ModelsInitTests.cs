@@ -15,7 +15,7 @@ public class ModelsInitTests
 {
     private string folder = "";
 
-    private static IReadOnlyList<string> Names => ModelArchitectures.BuiltIn.Names;
+    private static IReadOnlyList<string> Names => ModelArchitectures.BuiltIn.NamesToMake;
 
     [SetUp]
     public void MakeFolder() => folder = Directory.CreateTempSubdirectory("peftalign-init-").FullName;
@@ -117,6 +117,7 @@ public class ModelsInitTests
     }
 
     [TestCase("llma", "", "'llma' is not known; known are gemma, gemma2")]
+    [TestCase("gemma3", "", "make gemma3_text, its text part alone")]
     [TestCase("llama", "vocab_size", "is KEY=VALUE")]
     [TestCase("llama", "hiden_size=8", "did you mean hidden_size?")]
     [TestCase("llama", "hidden_size=x", "must be a whole number")]

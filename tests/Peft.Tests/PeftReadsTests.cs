@@ -61,10 +61,15 @@ public sealed class PeftReadsTests : ScopedTest
         ["falcon"] = (Falcon, () => Registered.Lora(new() { Rank = 3 })),
         ["falcon-ia3"] = (Falcon, () => Registered.IA3(new())),
         ["falcon-prompt"] = (Falcon, () => Registered.Prompt(new() { NumVirtualTokens = 3 })),
+        ["gemma3-images"] = (Images, () => Registered.Lora(new() { Targets = ["q_proj", "down_proj"], Rank = 3 })),
+        ["gemma3-images-dora"] = (Images, () => Registered.Lora(new() { Targets = ["all-linear"], UseDora = true })),
+        ["gemma3-images-embedding"] = (Images, () => Registered.Lora(new() { Targets = ["v_proj", "embed_tokens"] })),
+        ["gemma3-images-ia3"] = (Images, () => Registered.IA3(new() { Targets = ["k_proj", "v_proj", "down_proj"], FeedforwardModules = ["down_proj"] })),
+        ["gemma3-images-prompt"] = (Images, () => Registered.Prompt(new() { NumVirtualTokens = 3 })),
         ["ia3-all-linear"] = ("base-llama", () => Registered.IA3(new() { Targets = ["all-linear"], FeedforwardModules = ["down_proj", "up_proj"] })),
     };
 
-    private const string NeoX = "../families/gpt-neox/base-model", Opt = "../families/opt-after/base-model", Phi = "../families/phi/base-model", GptJ = "../families/gptj/base-model", Falcon = "../families/falcon/base-model";
+    private const string NeoX = "../families/gpt-neox/base-model", Opt = "../families/opt-after/base-model", Phi = "../families/phi/base-model", GptJ = "../families/gptj/base-model", Falcon = "../families/falcon/base-model", Images = "../families/gemma3-images/base-model";
 
     private const string Script = """
         import sys, os, torch

@@ -45,6 +45,7 @@ public sealed class TrajectoryTests : TrainingTest
     [TestCase("opt-after", "dpo-lora")]
     [TestCase("phi", "dpo-lora")]
     [TestCase("falcon", "sft-lora")]
+    [TestCase("gemma3-images", "sft-lora")]
     public void Lora_runs_of_other_families(string family, string run) => Lora(Fixtures.Path("families", family), run, 1e-4);
 
     [TestCase("gpt-neox", "sft-full")]

@@ -117,6 +117,12 @@ public sealed record DecoderNames(string Embedding, string Blocks, string? Final
 
     /// <summary>What checkpoints call the head where that is not the module's name; they are read under both. Null = the module's name.</summary>
     public string? StoredHead { get; init; }
+
+    /// <summary>What names begin with, and what those of the same weights begin with in checkpoints, which are read under both; empty = they are the same.</summary>
+    public IReadOnlyList<(string Module, string Stored)> Stored { get; init; } = [];
+
+    /// <summary>What names in checkpoints begin with, of weights of parts beside the decoder (one that reads images): they are left alone, and kept in what is written.</summary>
+    public IReadOnlyList<string> Beside { get; init; } = [];
 }
 
 /// <summary>The parts of one block; names are relative to the block.</summary>

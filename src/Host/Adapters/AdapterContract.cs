@@ -2,6 +2,7 @@
 // product with another one, where nothing tells whose it was.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Adapters;
@@ -14,7 +15,7 @@ internal static class AdapterContract
 
     /// <summary>The sites that a folder's contents are.</summary>
     /// <exception cref="BrokenContractException">They do not fit the model.</exception>
-    internal static IReadOnlyList<AdapterSite> Loaded(this IPeftAdapter adapter, ModelOutline model, AdapterFiles files) => Checked(adapter, nameof(adapter.Load), model, adapter.Load(model, files));
+    internal static IReadOnlyList<AdapterSite> Loaded(this IPeftAdapter adapter, ModelOutline model, AdapterFiles files) => Checked(adapter, nameof(adapter.Load), model, adapter.Load(model, BesideParts.Without(model, files)));
 
     /// <summary>The contents of the folder that holds these sites.</summary>
     /// <exception cref="BrokenContractException">There are none.</exception>

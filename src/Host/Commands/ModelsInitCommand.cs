@@ -42,12 +42,12 @@ internal static class ModelsInitCommand
         norms are the identity, biases 0. The same --seed (default 0) gives the same bytes, with any number of threads.
 
         Keys for --set, with their defaults:
-        {string.Join(Environment.NewLine, ModelArchitectures.BuiltIn.Names.Select(name => $"  {name}: {string.Join(", ", ModelArchitectures.BuiltIn.Find(name).InitOptions.Select(o => o.Default is { } d ? $"{o.Name}={d}" : o.Name))}"))}
+        {string.Join(Environment.NewLine, ModelArchitectures.BuiltIn.NamesToMake.Select(name => $"  {name}: {string.Join(", ", ModelArchitectures.BuiltIn.Find(name).InitOptions.Select(o => o.Default is { } d ? $"{o.Name}={d}" : o.Name))}"))}
         """;
 
     private static int Run(string name, string target, string[] given, ModelArchitectures architectures, NewWeightsForm form, Session session, CancellationToken cancel)
     {
-        var settings = Settings(name, architectures.Find(name).InitOptions, given);
+        var settings = Settings(name, architectures.ToMake(name).InitOptions, given);
         var folder = Path.GetFullPath(target);
         NewFolder.ThrowIfTaken(target);
         long parameters = 0;

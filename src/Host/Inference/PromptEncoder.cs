@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Rows;
+using PeftAlign.Models.Rows;
 using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Host.Inference;
@@ -44,6 +45,7 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
     internal int[] Chat(ChatRow chat)
     {
         Uncontrolled(chat, "a conversation");
+        if (OtherMedia.Fault(chat.Messages) is { } media) throw new UserErrorException($"{media}.");
         var ids = model.TextTokenizer.EncodeToIds(Template.Render(chat.Messages, chat.Arguments).Text, addSpecialTokens: false);
         return chat.MaxLength is { } length ? [.. ids.Take(length)] : [.. ids];
     }

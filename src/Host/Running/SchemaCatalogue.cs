@@ -38,7 +38,7 @@ internal static class SchemaCatalogue
     };
 
     // The architectures that `init` can make; their options are keys of config.json.
-    private static IEnumerable<ContractSchema> Architectures => ModelArchitectures.BuiltIn.Names.Select(name =>
+    private static IEnumerable<ContractSchema> Architectures => ModelArchitectures.BuiltIn.NamesToMake.Select(name =>
     {
         var architecture = ModelArchitectures.BuiltIn.Find(name);
         var options = architecture.InitOptions.Select(o => new Language.OptionSchema { Name = o.Name, Type = o.Type, Default = o.Default, Range = o.Range, Choices = [], Aliases = [], Docs = o.Docs });

@@ -2,7 +2,9 @@
 // folder holds beside the pairs. What cannot be added to a weight exactly as PEFT does is refused.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Merging;
@@ -87,9 +89,18 @@ internal sealed class LoraWeights : IDisposable
         return adapter.Text("bias") is null or "none" or "all" or "lora_only" ? null : adapter.Wrong("bias", "none, all or lora_only");
     }
 
-    // GPT-NeoX's head is the module lm_head in transformers 5 and embed_out.weight in files; older adapters have the files' name.
-    private static Func<string, string> Naming(AdapterFolder adapter, string modelType) =>
-        modelType == "gpt_neox" && adapter.Names.Any(name => name.StartsWith(Prefix + "lm_head.", StringComparison.Ordinal)) ? name => name == "embed_out.weight" ? TensorNames.Head : name : name => name;
+    // GPT-NeoX's head is the module lm_head in transformers 5 and embed_out.weight in files, and all modules of Gemma 3 with images have other names than files;
+    // older adapters have the files' names.
+    private static Func<string, string> Naming(AdapterFolder adapter, string modelType)
+    {
+        bool Names(string module) => adapter.Names.Any(name => name.StartsWith(Prefix + module, StringComparison.Ordinal));
+        return modelType switch
+        {
+            "gpt_neox" when Names("lm_head.") => name => name == "embed_out.weight" ? TensorNames.Head : name,
+            "gemma3" when Names("model.") || Names("lm_head.") => name => BesideParts.AsModule(Gemma3Architecture.Stored, name),
+            _ => name => name,
+        };
+    }
 
     // (out, in), by the module's name.
     private static Dictionary<string, long[]> Shapes(IReadOnlyDictionary<string, StoredTensor> weights, Func<string, bool> isTransposed) => weights.Where(tensor => tensor.Key.EndsWith(".weight", StringComparison.Ordinal))

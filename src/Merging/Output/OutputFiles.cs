@@ -55,15 +55,17 @@ internal static class OutputFiles
 
     private static JsonObject Config(MergePlan plan)
     {
-        var config = JsonNode.Parse(plan.Leader.Config.Json.GetRawText())!.AsObject();
+        var config = JsonNode.Parse(plan.Leader.Config.Whole.GetRawText())!.AsObject();
+        var decoder = TextPart.In(config);
         foreach (var key in ModelConfig.LayerCountKeys)
-            if (config.ContainsKey(key)) config[key] = plan.Layers;
-        if (plan.Vocabulary is { } vocabulary) config["vocab_size"] = vocabulary.Count;
+            if (decoder.ContainsKey(key)) decoder[key] = plan.Layers;
+        if (decoder != config && plan.Layers != plan.Leader.Config.LayerCount) decoder["num_hidden_layers"] = plan.Layers; // where the class's own number counted
+        if (plan.Vocabulary is { } vocabulary) decoder["vocab_size"] = vocabulary.Count;
         // What a loader would ignore otherwise.
         if (plan.Tensors.Any(tensor => TensorNames.IsHead(tensor.Name))) config["tie_word_embeddings"] = false;
         config[config.ContainsKey("torch_dtype") ? "torch_dtype" : "dtype"] = plan.Tensors.First(tensor => !CopyStrategy.Takes(tensor.Result)).Result.ToString().ToLowerInvariant();
         if (plan.Leader.Decoded > 0) config.Remove("quantization_config");
-        LayerLists.Follow(config, plan);
+        LayerLists.Follow(decoder, plan);
         return config;
     }
 }

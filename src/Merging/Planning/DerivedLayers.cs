@@ -20,6 +20,7 @@ internal static class DerivedLayers
         ["gpt_oss"] = (null, 2),
         ["olmo3"] = (null, 4),
         ["gemma3_text"] = ("sliding_window_pattern", 6),
+        ["gemma3"] = ("sliding_window_pattern", 6),
         ["cohere2"] = ("sliding_window_pattern", 4),
         ["exaone4"] = ("sliding_window_pattern", 4),
         ["afmoe"] = ("global_attn_every_n_layers", 4),

@@ -7,6 +7,9 @@ internal sealed record ClassDefaults
 {
     private static readonly ClassDefaults Unknown = new(), Untied = new() { Tied = false };
 
+    // Of the text part, where images are read too.
+    private static readonly ClassDefaults Gemma3 = new() { Positions = 131072, KeyValueHeads = 4, HeadWidth = 256, Pad = 0, Window = 4096 };
+
     private static readonly Dictionary<string, ClassDefaults> Known = new()
     {
         ["llama"] = Untied with { Positions = 2048 },
@@ -15,7 +18,8 @@ internal sealed record ClassDefaults
         ["qwen3"] = Untied with { Positions = 32768, KeyValueHeads = 32, HeadWidth = 128, Window = 4096, IsWindowSwitched = true },
         ["gemma"] = new() { Positions = 8192, KeyValueHeads = 16, HeadWidth = 256, Pad = 0 },
         ["gemma2"] = new() { Positions = 8192, KeyValueHeads = 4, HeadWidth = 256, Pad = 0, Window = 4096 },
-        ["gemma3_text"] = new() { Positions = 131072, KeyValueHeads = 4, HeadWidth = 256, Pad = 0, Window = 4096 },
+        ["gemma3"] = Gemma3,
+        ["gemma3_text"] = Gemma3,
         ["granite"] = Untied with { Positions = 2048 },
         ["olmo2"] = Untied with { Positions = 2048, Pad = 1 },
         ["olmo3"] = Untied with { Positions = 2048, Pad = 1, Window = 4096 },

@@ -7,7 +7,7 @@ using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Checkpoints;
 
-internal readonly struct ConfigReader(string file, JsonElement json, string prefix = "")
+internal readonly struct ConfigReader(string file, JsonElement json, Func<string, string>? before = null)
 {
     /// <summary>Larger sizes are no model's; a bound on each keeps products within 64 bits.</summary>
     public const int LargestSize = 1 << 24;
@@ -25,7 +25,7 @@ internal readonly struct ConfigReader(string file, JsonElement json, string pref
     public ConfigReader? Child(string key)
     {
         if (Find(key) is not { } value) return null;
-        return value.ValueKind == JsonValueKind.Object ? new ConfigReader(file, value, $"{prefix}{key}.") : throw Wrong(key, value, "an object");
+        return value.ValueKind == JsonValueKind.Object ? Inner(key, value) : throw Wrong(key, value, "an object");
     }
 
     public string? Text(string key) =>
@@ -101,7 +101,15 @@ internal readonly struct ConfigReader(string file, JsonElement json, string pref
             string text => Fault.Quote(text),
             _ => Convert.ToString(value, CultureInfo.InvariantCulture),
         };
-        return Fault.In(file, $"{prefix}{key} is {shown}; it must be {wanted}.");
+        return Fault.In(file, $"{Before(key)}{key} is {shown}; it must be {wanted}.");
+    }
+
+    private string Before(string key) => before?.Invoke(key) ?? "";
+
+    private ConfigReader Inner(string key, JsonElement value)
+    {
+        var path = $"{Before(key)}{key}.";
+        return new ConfigReader(file, value, _ => path);
     }
 
     private static string Shown(JsonElement value)

@@ -26,8 +26,9 @@ public sealed partial class ModelConfig : ArchitectureConfig
 
     private ModelConfig(string file, JsonElement json)
     {
-        File = file;
-        reader = new ConfigReader(file, json);
+        (File, Whole) = (file, json);
+        var part = TextPart.Of(file, json);
+        reader = part is { } text ? new ConfigReader(file, text, TextPart.Before) : new ConfigReader(file, json);
         ModelType = reader.Text("model_type") is { Length: > 0 } type ? type : throw reader.Wrong("model_type", null, "the architecture's name, for instance llama");
         defaults = ClassDefaults.Of(ModelType);
         Architectures = reader.Texts("architectures") ?? [];
@@ -54,8 +55,11 @@ public sealed partial class ModelConfig : ArchitectureConfig
     /// <summary>Path of config.json.</summary>
     public string File { get; }
 
-    /// <summary>The whole object, for instance to write it again.</summary>
+    /// <summary>The decoder's keys: the whole object, but of a model with an image part what describes its text part.</summary>
     public override JsonElement Json => reader.Json;
+
+    /// <summary>The whole object as the file has it, for instance to write it again.</summary>
+    public JsonElement Whole { get; }
 
     /// <summary>model_type: llama, mistral, gpt2 ...</summary>
     public override string ModelType { get; }
@@ -168,7 +172,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
     /// <exception cref="Abstractions.UserErrorException">It is missing, or a value is wrong.</exception>
     public GenerationConfig GenerationFrom(string file) => GenerationConfig.Read(reader, file);
 
-    private ModelConfig With(GenerationConfig generation) => new(File, Json) { Generation = generation };
+    private ModelConfig With(GenerationConfig generation) => new(File, Whole) { Generation = generation };
 
     /// <inheritdoc/>
     public override Activation ActivationOr(Activation standard) => Activation switch

@@ -10,11 +10,14 @@ internal static class RopeReader
 {
     private const string Full = "full_attention", Sliding = "sliding_attention";
 
+    private static readonly Rule Gemma3 = new() { Base = 1e6, Sliding = (1e4, "rope_local_base_freq") };
+
     // What a type's class in transformers takes and reads where others have 10000 under rope_theta, and 1 under partial_rotary_factor.
     private static readonly Dictionary<string, Rule> Rules = new()
     {
         ["cohere"] = new() { Base = 5e5 },
-        ["gemma3_text"] = new() { Base = 1e6, Sliding = (1e4, "rope_local_base_freq") },
+        ["gemma3"] = Gemma3,
+        ["gemma3_text"] = Gemma3,
         ["gpt_neox"] = new() { BaseKey = "rotary_emb_base", Share = 0.25, ShareKey = "rotary_pct" },
         ["olmo3"] = new() { Base = 5e5, Sliding = (5e5, null) },
         ["phi"] = new() { Share = 0.5 },

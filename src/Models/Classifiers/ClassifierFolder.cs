@@ -38,8 +38,17 @@ public static class ClassifierFolder
         if (encoder is not null && config.IsQuantized) throw config.Wrong("quantization_config", "absent: encoders are read in full precision only");
         if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), _ => StoredNames.Plain, warn, dtype, device));
         var known = architectures ?? ModelArchitectures.BuiltIn;
+        ThrowIfOfParts(config);
         if (!known.Names.Contains(config.ModelType)) throw config.UnknownArchitecture([.. known.Names, "roberta", "deberta-v2"]);
         return new DecoderClassifier(ModelFolder.Decoder(folder, WithScores(known.Describe(config), labels), warn, dtype, known.QuantizationOf(config), device: device), config.PadTokenId ?? config.PadOfClass);
+    }
+
+    /// <summary>Refuses a model with a part that reads images.</summary>
+    /// <param name="config">config.json.</param>
+    /// <exception cref="UserErrorException">It is one.</exception>
+    internal static void ThrowIfOfParts(ModelConfig config)
+    {
+        if (TextPart.IsNested(config.ModelType)) throw config.Wrong("model_type", "one without an image part (gemma3_text) where a model gives scores");
     }
 
     /// <summary>The decoder with a score head in the place of its output head.</summary>

@@ -28,6 +28,7 @@ public static partial class RewardFolder
     public static DecoderModel Load(string folder, ulong seed, Action<string>? warn = null, ModelArchitectures? architectures = null, IQuantization? quantization = null, torch.Device? device = null)
     {
         var config = ModelConfig.Open(folder);
+        ClassifierFolder.ThrowIfOfParts(config);
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var spec = ClassifierFolder.WithScores(known.Describe(config));
         if (ClassifierFolder.IsClassifier(config))

@@ -51,6 +51,12 @@ public static class AdapterMerge
             if (own is null) return new PendingTensor(names.Written(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
             return new PendingTensor(names.Written(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
         }).ToList();
+        foreach (var (name, written) in names.Beside(checkpoint))
+        {
+            var own = checkpoint.Find(name).DType;
+            var type = own is torch.ScalarType.Float32 or torch.ScalarType.Float16 or torch.ScalarType.BFloat16 ? dtype ?? own : own;
+            pending.Add(new PendingTensor(written, type, [.. checkpoint.Find(name).Shape], () => Live(type == own ? checkpoint.Tensor(name).alias() : checkpoint.Tensor(name).to(type))));
+        }
         FreeSpace.Require(target, pending.Sum(tensor => tensor.Bytes));
         ModelFolder.CopyCompanions(from, target, dtype);
         TiedHead.Say(target, spec);

@@ -52,9 +52,18 @@ public static class DecoderWeights
         if (spec.HeadBias) yield return new(names.Head + ".bias", [spec.Vocabulary], WeightRole.Bias);
     }
 
-    /// <summary>What checkpoints call a weight, as far as the model tells: only a head may be called otherwise than its module.</summary>
-    internal static string InFiles(this DecoderSpec spec, string name) =>
-        spec.Names.StoredHead is { } head && name == spec.Names.Head + ".weight" ? head + ".weight" : name;
+    /// <summary>What checkpoints call a weight, as far as the model tells: a head may be called otherwise than its module, and where there are parts beside the decoder every weight.</summary>
+    internal static string InFiles(this DecoderSpec spec, string name)
+    {
+        if (spec.Names.StoredHead is { } head && name == spec.Names.Head + ".weight") return head + ".weight";
+        foreach (var (module, stored) in spec.Names.Stored)
+            if (name.StartsWith(module, StringComparison.Ordinal)) return stored + name[module.Length..];
+        return name;
+    }
+
+    /// <summary>Whether a weight of a checkpoint, under either name, is of a part beside the decoder.</summary>
+    internal static bool IsBeside(this DecoderSpec spec, string name) =>
+        spec.Names.Beside.Count > 0 && spec.InFiles(name) is var stored && spec.Names.Beside.Any(part => stored.StartsWith(part, StringComparison.Ordinal));
 
     /// <summary>The linear layers of one block, in the order in which they are used.</summary>
     public static IEnumerable<LinearSpec> Linears(this BlockSpec block) =>

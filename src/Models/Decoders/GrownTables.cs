@@ -3,6 +3,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Torch;
 
@@ -44,7 +45,7 @@ internal static class GrownTables
         var file = Path.Combine(folder, "config.json");
         if (!File.Exists(file)) return;
         var config = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
-        config["vocab_size"] = rows;
+        TextPart.In(config)["vocab_size"] = rows;
         AtomicFile.Write(file, config.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 }

@@ -58,9 +58,11 @@ public static class QuantizedFolder
             done++;
             progress?.Invoke(done, matrices.Count - kept.Count);
         }
+        foreach (var (name, written) in names.Beside(checkpoint)) tensors.Add(PendingTensor.Of(written, checkpoint.Tensor(name)));
         ModelFolder.CopyCompanions(from, target, null);
         var others = checkpoint.Tensor(names.Of(spec.Names.Embedding + ".weight")).dtype;
-        SayFormat(Path.Combine(target, "config.json"), quantization.Config(skipped.Count == 0 ? [] : [spec.Names.Head, .. skipped.Where(name => name != spec.Names.Head)], others));
+        string[] left = [.. skipped, .. spec.Names.Stored.Where(part => spec.Names.Beside.Contains(part.Stored)).Select(part => part.Module.TrimEnd('.'))];
+        SayFormat(Path.Combine(target, "config.json"), quantization.Config(left.Length == 0 ? [] : [spec.Names.Head, .. left.Where(name => name != spec.Names.Head)], others));
         TiedHead.Say(target, spec);
         CheckpointFolder.Write(target, tensors);
         return new QuantizedFolderFacts(done, kept.Count, before, after);

@@ -36,7 +36,7 @@ public static class TiedHead
     private static string? Embedding(DecoderSpec spec, CheckpointFolder checkpoint)
     {
         var name = spec.Names.Embedding + ".weight";
-        return checkpoint.Contains(name) ? name : checkpoint.Contains(name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..]) ? name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..] : null;
+        return checkpoint.Contains(name) ? name : checkpoint.Contains(spec.InFiles(name)) ? spec.InFiles(name) : checkpoint.Contains(name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..]) ? name[(name.IndexOf('.', StringComparison.Ordinal) + 1)..] : null;
     }
 
     /// <summary>Calls a tied matrix that lies under the head's name alone the embedding; other folders stay as they are.</summary>

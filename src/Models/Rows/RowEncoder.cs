@@ -48,6 +48,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool
     internal RenderedChat Render(JsonArray messages, ChatEnd end = ChatEnd.Whole, bool marked = false)
     {
         var list = messages.Select(m => m is JsonObject message ? new ChatMessage(JsonSerializer.SerializeToElement(message)) : throw Fault("a message is an object with role and content")).ToList();
+        if ((OtherMedia.Fault(list) ?? OtherMedia.Fault(record)) is { } media) throw Fault(media);
         if (list.Count == 0 && end is not ChatEnd.AnswerNext) throw Fault("a conversation has no message");
         var (arguments, own) = ChatKwargs.Of(record, end, joined);
         if (marked && arguments.ContinueFinalMessage) throw Fault("assistant_only_loss is on, and a conversation that continue_final_message cuts marks nothing; leave one of them out");

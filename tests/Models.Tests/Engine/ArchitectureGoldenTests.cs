@@ -144,6 +144,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
     [TestCase("falcon-groups")]
     [TestCase("falcon-serial")]
     [TestCase("cohere")]
+    [TestCase("gemma3-images")]
     public void Noise_in_bfloat16(string name)
     {
         var folder = GoldenFolder.Of(name);

@@ -16,7 +16,7 @@ internal sealed class GoldenFolder(string inputs) : IDisposable
     private readonly SafetensorsFile file = SafetensorsFile.Open(Path.Combine(inputs, "golden.safetensors"));
 
     /// <summary>The families whose models lie beside the tests.</summary>
-    internal static readonly string[] BesideTheTests = ["gpt-neox", "gpt-neox-serial", "opt", "opt-after", "opt-plain", "phi", "gptj", "falcon", "falcon-groups", "falcon-serial", "cohere"];
+    internal static readonly string[] BesideTheTests = ["gpt-neox", "gpt-neox-serial", "opt", "opt-after", "opt-plain", "phi", "gptj", "falcon", "falcon-groups", "falcon-serial", "cohere", "gemma3-images"];
 
     /// <summary>A family's model, beside the tests or among the shared ones.</summary>
     internal static string Of(string family) => BesideTheTests.Contains(family) ? Checkout.Fixture("families", family, "base-model") : Shared.Golden("models", family);

@@ -24,6 +24,7 @@ public sealed class ModelArchitectures
         ["qwen3"] = new Qwen3Architecture(),
         ["gemma"] = new GemmaArchitecture(),
         ["gemma2"] = new Gemma2Architecture(),
+        ["gemma3"] = new Gemma3Architecture(),
         ["gemma3_text"] = new Gemma3TextArchitecture(),
         ["cohere"] = new CohereArchitecture(),
         ["granite"] = new GraniteArchitecture(),
@@ -43,6 +44,9 @@ public sealed class ModelArchitectures
 
     /// <summary>Every known model_type, sorted.</summary>
     public IReadOnlyList<string> Names => [.. all.Keys.Order(StringComparer.Ordinal)];
+
+    /// <summary>Those of which a new model can be made, sorted.</summary>
+    public IReadOnlyList<string> NamesToMake => [.. Names.Where(name => all[name] is not Gemma3Architecture)];
 
     /// <summary>These and further ones; a built-in one cannot be replaced.</summary>
     /// <param name="further">From plugins, by model_type.</param>
@@ -72,6 +76,11 @@ public sealed class ModelArchitectures
     /// <exception cref="UserErrorException">There is none; the message names the known ones.</exception>
     public IModelArchitecture Find(string name) => all.TryGetValue(name, out var found) ? found
         : throw new UserErrorException($"The architecture {Fault.Quote(name)} is not known; known are {string.Join(", ", Names)}.");
+
+    /// <summary>The architecture of a new model.</summary>
+    /// <exception cref="UserErrorException">There is none of the name, or it has a part beside its text part.</exception>
+    public IModelArchitecture ToMake(string name) => Find(name) is var found && found is not Gemma3Architecture ? found
+        : throw new UserErrorException($"The architecture {name} has a part that reads images, which is not made anew; make gemma3_text, its text part alone.");
 
     /// <summary>What a configuration describes.</summary>
     /// <param name="config">config.json.</param>
