@@ -36,8 +36,9 @@ public static class AdapterMerge
         var model = tables is null ? read : GrownTables.Of(read, tables);
         var sites = load(model.Outline(from)).ToDictionary(s => s.Module, s => s.Delta);
         foreach (var (module, delta) in sites) Check(model, module, delta);
-        var (changed, done, all) = (0, 0, model.Spec.Weights().Count());
-        var pending = model.Spec.Weights().Select(weight =>
+        var (changed, done) = (0, 0);
+        List<PendingTensor> pending = [];
+        pending.AddRange(model.Spec.Weights().Select(weight =>
         {
             var own = model.Weights.GetValueOrDefault(weight.Name);
             var type = dtype ?? own?.dtype ?? model.Quantized[weight.Name].StoredType;
@@ -50,7 +51,7 @@ public static class AdapterMerge
             if (own is not null && own != read.Weights.GetValueOrDefault(weight.Name)) changed++;
             if (own is null) return new PendingTensor(names.Written(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
             return new PendingTensor(names.Written(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
-        }).ToList();
+        }));
         foreach (var (name, written) in names.Beside(checkpoint))
         {
             var own = checkpoint.Find(name).DType;
@@ -62,12 +63,12 @@ public static class AdapterMerge
         TiedHead.Say(target, spec);
         if (model != read) GrownTables.Say(target, model.Spec.Vocabulary);
         CheckpointFolder.Write(target, pending);
-        return (changed, all, model.Quantized.Count);
+        return (changed, pending.Count, model.Quantized.Count);
 
         Tensor Live(Tensor tensor)
         {
             cancel.ThrowIfCancellationRequested();
-            progress?.Invoke(++done, all);
+            progress?.Invoke(++done, pending.Count);
             return tensor;
         }
     }
