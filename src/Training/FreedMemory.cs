@@ -7,9 +7,9 @@ using PeftAlign.Torch;
 namespace PeftAlign.Training;
 
 /// <summary>Gives disposed tensors' memory back to the system, some hundred megabytes at a time.</summary>
-internal sealed partial class FreedMemory
+internal sealed partial class FreedMemory : IDisposable
 {
-    private const long Often = 256 << 20;
+    private const long Often = 256 << 20, Worth = 16 << 20;
 
     private long bytes;
 
@@ -18,7 +18,15 @@ internal sealed partial class FreedMemory
     {
         bytes += tensor.device.type == DeviceType.CPU ? tensor.numel() * tensor.dtype.ElementSize() : 0;
         tensor.Dispose();
-        if (bytes < Often) return;
+        Return(Often);
+    }
+
+    /// <summary>Gives back the rest.</summary>
+    public void Dispose() => Return(Worth);
+
+    private void Return(long least)
+    {
+        if (bytes < least) return;
         bytes = 0;
         if (OperatingSystem.IsLinux()) _ = Trim(0);
     }

@@ -29,8 +29,9 @@ internal sealed class TrainedPolicy : IDisposable
         Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;
         if (trainsModel)
         {
+            using var freed = new FreedMemory();
             var embeddings = Embeddings.Of(run.Model);
-            weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)), rounds ? run.Options.Dtype : null, KeepsFormer ? null : new FreedMemory().Dispose) { Embeddings = embeddings };
+            weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)), rounds ? run.Options.Dtype : null, KeepsFormer ? null : freed.Dispose) { Embeddings = embeddings };
         }
         if (run.Adapter is not null || trainsControls) sites = new FlatParameters(Own.Select(p => (p.Name, p.Tensor, WeightDecay.AppliesTo(p.Module, p.Role, p.Tensor)))) { Embeddings = Own.Where(p => Embeddings.Has(run.Model, p.Module, p.Role)).Select(p => p.Name).ToHashSet() };
         var (both, rate) = (weights is not null && sites is not null, run.Options.LearningRate);
