@@ -27,7 +27,7 @@ internal static class LoraSites
         foreach (var module in WholeModules.Choose(model, settings.Saved)) sites.Add(module.Name, parts.Saved(module));
         foreach (var (module, ids) in Tokens(model, settings))
         {
-            if (sites.ContainsKey(module.Name)) throw new UserErrorException($"{module.Name} is a target or trained whole, and trainable tokens train rows of it; choose one.");
+            if (sites.ContainsKey(module.Name)) throw Twice(module);
             sites.Add(module.Name, new TokenRows(ids, parts.Tokens(module, ids)));
         }
         if (settings.Bias == "all")
@@ -39,9 +39,14 @@ internal static class LoraSites
     /// <summary>Refuses settings that do not fit a model's modules, of which no tensor is looked at.</summary>
     internal static void Check(ModelOutline model, LoraSettings settings)
     {
-        foreach (var module in Chosen(model, settings)) _ = settings.ScaleOf(module.Name);
-        WholeModules.Choose(model, settings.Saved);
+        var chosen = Chosen(model, settings);
+        foreach (var module in chosen) _ = settings.ScaleOf(module.Name); // refuses patterns that contradict each other
+        var taken = chosen.Concat(WholeModules.Choose(model, settings.Saved)).Select(module => module.Name).ToHashSet();
+        foreach (var (module, _) in Tokens(model, settings))
+            if (!taken.Add(module.Name)) throw Twice(module);
     }
+
+    private static UserErrorException Twice(ModuleOutline module) => new($"{module.Name} is a target or trained whole, and trainable tokens train rows of it; choose one.");
 
     private static IReadOnlyList<ModuleOutline> Chosen(ModelOutline model, LoraSettings settings)
     {

@@ -32,7 +32,9 @@ public sealed class DurableTests
     public void Every_file_of_a_merge_is_on_the_disk_before_the_folder_has_its_name()
     {
         using var user = new Peftalign();
-        var config = user.Write("merge.yaml", $"merge_method: linear\ndtype: float32\nmodels:\n- {{model: '{Stories}', parameters: {{weight: 1}}}}\n- {{model: '{Stories}', parameters: {{weight: 1}}}}\n");
+        var second = Directory.CreateDirectory(user.File("second")).FullName; // which may be listed once
+        foreach (var file in Directory.GetFiles(Stories)) File.Copy(file, Path.Combine(second, Path.GetFileName(file)));
+        var config = user.Write("merge.yaml", $"merge_method: linear\ndtype: float32\nmodels:\n- {{model: '{Stories}', parameters: {{weight: 1}}}}\n- {{model: '{second}', parameters: {{weight: 1}}}}\n");
         AssertDurable(Traced(user, "merge", config, "--out", user.Run, "--certificate", "--threads", "1"), user.Run, 5);
     }
 

@@ -34,6 +34,8 @@ public sealed class PlannedTargetTests
     [TestCase("{ type: lora, targets: [q_proj], rank_pattern: { q_proj: 4, self_attn.q_proj: 2 } }", "rank_pattern: 'q_proj' (4) and 'self_attn.q_proj' (2) both mean model.layers.0.self_attn.q_proj")]
     [TestCase("{ type: lora, targets: [q_proj], alpha_pattern: { q_proj: 4, self_attn.q_proj: 2 } }", "alpha_pattern: 'q_proj' (4) and ")]
     [TestCase("{ type: lora, targets: [q_proj, embed_tokens], use_dora: true }", "use_dora: model.embed_tokens is an embedding")]
+    [TestCase("{ type: lora, targets: [q_proj], trainable_tokens: [5, 99999] }", "trainable tokens: id 99999 is not in the vocabulary of ")]
+    [TestCase("{ type: lora, targets: [q_proj, embed_tokens], trainable_tokens: [5] }", "model.embed_tokens is a target or trained whole, and trainable tokens train rows of it")]
     [TestCase("{ type: bottleneck, targets: [o_prj] }", "'o_prj' matches no module")]
     [TestCase("{ type: bottleneck, modules_to_save: [lm_haed] }", "modules_to_save: 'lm_haed' matches no module")]
     public void Names_that_the_models_do_not_have_are_told(string adapter, string said)
@@ -68,6 +70,7 @@ public sealed class PlannedTargetTests
     [TestCase("{ type: lora, targets: '.*(q|v)_proj' }", "sft")]
     [TestCase("{ type: lora }", "sft")]
     [TestCase("{ type: ia3 }", "sft")]
+    [TestCase("{ type: lora, targets: [q_proj], trainable_tokens: [5] }", "sft")]
     [TestCase("{ type: lora, targets: [q_proj], rank_pattern: { q_proj: 4 }, alpha_pattern: { v_proj: 4 } }", "sft")]
     [TestCase("{ type: prompt, num_virtual_tokens: 2 }", "sft")]
     [TestCase("{ type: bottleneck, targets: [o_proj], bottleneck_size: 4 }", "sft")]

@@ -116,14 +116,14 @@ public sealed class RunTests
     public void A_failing_job_fails_alone_and_is_told_with_its_reason()
     {
         using var user = new Peftalign();
-        var text = Manifests.Short.Replace("targets: all-linear", "targets: all-linear, rank_pattern: { q_proj: 2, self_attn.q_proj: 3 }");
+        var text = Manifests.Short.Replace("rank: 4, alpha: 8", "rank: 33, alpha: 8, init: pissa");
         var outcome = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run, "--threads", "1");
         Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
-        Assert.That(outcome.Err, Does.Contain("failed: train/taught/world/tune/s3").And.Contain("'q_proj' (2) and 'self_attn.q_proj' (3) both mean"));
+        Assert.That(outcome.Err, Does.Contain("failed: train/taught/world/tune/s3").And.Contain("has no 33 singular directions"));
         Assert.That(user.Accuracy("evaluate/preference/tiny/world/teach/s3"), Is.InRange(0, 1), "what does not need the failed job was done");
         var quiet = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run, "--threads", "1", "--quiet");
         Assert.That(quiet.Code, Is.EqualTo(2), quiet.All);
-        Assert.That(quiet.Err, Does.Match(@"^\d+ jobs are done, 1 failed, ").And.Contain("\nfailed: train/taught/world/tune/s3: ").And.Contain("both mean").And.Contain("what is done stays done; to continue: peftalign run "), "no progress, but what failed");
+        Assert.That(quiet.Err, Does.Match(@"^\d+ jobs are done, 1 failed, ").And.Contain("\nfailed: train/taught/world/tune/s3: ").And.Contain("has no 33 singular directions").And.Contain("what is done stays done; to continue: peftalign run "), "no progress, but what failed");
     }
 
     private static Dictionary<string, DateTime> Times(string run) =>

@@ -88,10 +88,10 @@ public sealed class TrainCommandTests
     }
 
     // A near name would lead away from what was meant.
-    [TestCase("sft", "--rank=8", "--rank: an option of the adapters lora, and none is trained; add --adapter lora, or leave it out")]
+    [TestCase("sft", "--rank=8", "--rank: an option of the adapter lora, and none is trained; add --adapter lora, or leave it out")]
     [TestCase("sft", "--lora_alpha=8", "--lora_alpha: an option of the adapter")]
     [TestCase("sft", "--beta=0.1", "--beta: an option of the methods ")]
-    [TestCase("sft", "--baeta=0.1", "--baeta: no such option; ")]
+    [TestCase("sft", "--lerning-rate=0.1", "--lerning-rate: no such option; did you mean --learning-rate?")]
     public void An_option_of_another_part_is_told_as_such(string method, string option, string said)
     {
         var told = Peftalign.Call("train", method, "--model", Model, "--data", TrainRows.Path(user), "--out", user.Run, option);

@@ -52,8 +52,12 @@ public sealed record GenerationConfig
     public JsonElement Json { get; init; }
 
     /// <summary>Reads the file, or, where there is none, what config.json says.</summary>
+    /// <param name="config">config.json.</param>
+    /// <param name="file">The file; null where there is none.</param>
+    /// <param name="basis">What the model's own file says, where this is another; as in transformers its end tokens count where this one names none. Where the
+    /// model's own names none, config.json's do not count.</param>
     /// <exception cref="UserErrorException">A value is wrong.</exception>
-    internal static GenerationConfig Read(ConfigReader config, string? file)
+    internal static GenerationConfig Read(ConfigReader config, string? file, GenerationConfig? basis = null)
     {
         var r = file is null ? config : new ConfigReader(file, StrictJson.Object(file));
         return new GenerationConfig
@@ -61,7 +65,7 @@ public sealed record GenerationConfig
             File = r.File,
             Json = r.Json,
             BosTokenId = r.Id("bos_token_id") ?? config.Id("bos_token_id"),
-            EosTokenIds = r.Ids("eos_token_id") ?? config.Ids("eos_token_id") ?? [],
+            EosTokenIds = r.Ids("eos_token_id") ?? basis?.EosTokenIds ?? [],
             PadTokenId = r.Id("pad_token_id") ?? config.Id("pad_token_id"),
             DoSample = r.Bool("do_sample"),
             Temperature = Within(r, "temperature", 0, double.MaxValue),

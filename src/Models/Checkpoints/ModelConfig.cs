@@ -167,10 +167,10 @@ public sealed partial class ModelConfig : ArchitectureConfig
         return config.With(GenerationConfig.Read(config.reader, null));
     }
 
-    /// <summary>Generation defaults of another file than the folder's; what it lacks of token ids is this configuration's.</summary>
+    /// <summary>Generation defaults of another file than the folder's; end tokens that it does not name are those of the folder's.</summary>
     /// <param name="file">A generation_config.json.</param>
     /// <exception cref="Abstractions.UserErrorException">It is missing, or a value is wrong.</exception>
-    public GenerationConfig GenerationFrom(string file) => GenerationConfig.Read(reader, file);
+    public GenerationConfig GenerationFrom(string file) => GenerationConfig.Read(reader, file, Generation);
 
     private ModelConfig With(GenerationConfig generation) => new(File, Whole) { Generation = generation };
 

@@ -204,6 +204,14 @@ internal sealed class ModelConfigTests
         Assert.That((config.BosTokenId, config.PadTokenId), Is.EqualTo((1, (int?)null)));
         var g = config.Generation;
         Assert.That((g.Temperature, g.TopK, g.TopP, g.DoSample, g.RepetitionPenalty, g.MinP), Is.EqualTo((0.7, 20, 0.8, true, 1.1, (double?)null)));
+        // transformers 5.23: end tokens of the file alone, and of another file where that has some.
+        File.WriteAllText(Path.Combine(folder, "generation_config.json"), """{"temperature":0.7}""");
+        Assert.That(ModelConfig.Open(folder).EosTokenIds, Is.Empty);
+        var other = Path.Combine(folder, "other.json");
+        File.WriteAllText(other, """{"temperature":0.7}""");
+        Assert.That(config.GenerationFrom(other).EosTokenIds, Is.EqualTo((int[])[5, 6]));
+        File.WriteAllText(other, """{"eos_token_id":9}""");
+        Assert.That(config.GenerationFrom(other).EosTokenIds, Is.EqualTo((int[])[9]));
         File.WriteAllText(Path.Combine(folder, "generation_config.json"), """{"top_p":1.5}""");
         Assert.That(Assert.Throws<UserErrorException>(() => ModelConfig.Open(folder))!.Message, Does.Contain("generation_config.json").And.Contain("top_p").And.Contain("1.5"));
     }
