@@ -310,4 +310,29 @@ public class LayerFamilyTests
         foreach (var name in (string[])["a", "b"]) Families.Write(root, name, Families.Config("qwen2_vl", "Qwen2VLForConditionalGeneration", 2), [.. Families.Llama(2), .. Enumerable.Range(0, 3).Select(k => ($"visual.blocks.{k}.attn.proj.weight", new long[] { 4, 4 }))]);
         Assert.That(Families.Merged(root, Half).Keys.Count(key => key.StartsWith("visual.", StringComparison.Ordinal)), Is.EqualTo(3));
     }
+    // Gemma 3 with images: the sizes are text_config's, and the class's own number of layers counts where it names none.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void LayersOfATextPartAreCountedInItsConfiguration(bool named)
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        var layers = named ? 2 : 26;
+        foreach (var name in (string[])["a", "b"])
+        {
+            var text = new JsonObject { ["vocab_size"] = 6, ["hidden_size"] = 4, ["num_attention_heads"] = 2, ["num_key_value_heads"] = 2, ["layer_types"] = new JsonArray([.. Enumerable.Range(0, layers).Select(k => (JsonNode)(k == 1 ? "full_attention" : "sliding_attention"))]) };
+            if (named) text["num_hidden_layers"] = layers;
+            var config = new JsonObject { ["model_type"] = "gemma3", ["architectures"] = new JsonArray("Gemma3ForConditionalGeneration"), ["text_config"] = text, ["vision_config"] = new JsonObject { ["num_hidden_layers"] = 3 } };
+            Families.Write(root, name, config, [.. Families.Llama(layers, head: false).Select(t => ("language_model." + t.Item1, t.Item2)), .. Enumerable.Range(0, 3).Select(k => ($"vision_tower.vision_model.encoder.layers.{k}.mlp.fc1.weight", new long[] { 4, 4 }))]);
+        }
+        var b = Workshop.Tensors(Path.Combine(root, "b"));
+        var merged = Families.Merged(root, Families.Stack("", ("a", 0, 2), ("b", 1, 2)), out var folder, out _);
+        Assert.That(merged["language_model.model.layers.2.self_attn.q_proj.weight"].equal(b["language_model.model.layers.1.self_attn.q_proj.weight"]), Is.True);
+        Assert.That(merged["vision_tower.vision_model.encoder.layers.2.mlp.fc1.weight"].equal(b["vision_tower.vision_model.encoder.layers.2.mlp.fc1.weight"]), Is.True, "of the last slice, as all that is of no layer");
+        Assert.That(merged.Keys.Count(key => key.StartsWith("vision_tower.", StringComparison.Ordinal)), Is.EqualTo(3));
+        var written = Workshop.Json(Path.Combine(folder, "config.json"));
+        Assert.That(written.GetProperty("text_config").GetProperty("num_hidden_layers").GetInt32(), Is.EqualTo(3));
+        Assert.That(written.GetProperty("text_config").GetProperty("layer_types").EnumerateArray().Select(kind => kind.GetString()), Is.EqualTo((string[])["sliding_attention", "full_attention", "full_attention"]));
+        Assert.That((written.GetProperty("vision_config").GetProperty("num_hidden_layers").GetInt32(), written.TryGetProperty("num_hidden_layers", out _), written.TryGetProperty("layer_types", out _)), Is.EqualTo((3, false, false)));
+    }
 }

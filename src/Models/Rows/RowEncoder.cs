@@ -35,7 +35,8 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool
     internal static string Fields(DataRecord record) => string.Join(", ", record.Fields.Select(f => f.Value is null ? $"{f.Key} (null)" : f.Key));
 
     /// <summary>Ids of a plain text.</summary>
-    internal int[] Plain(string text, bool special = true) => [.. tokenizer.EncodeToIds(text, special)];
+    internal int[] Plain(string text, bool special = true) =>
+        OtherMedia.Fault(record) is { } media ? throw Fault(media) : [.. tokenizer.EncodeToIds(text, special)];
 
     /// <summary>The text with the end token written behind it, unless it ends so already or the tokenizer has none.</summary>
     internal string WithEnd(string text)

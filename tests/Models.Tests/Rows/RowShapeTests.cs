@@ -32,6 +32,18 @@ public sealed class RowShapeTests
         Assert.That(Labels(sequence), Is.EqualTo(labels));
     }
 
+    // A template writes a mark for an image, behind which a model would see nothing.
+    [TestCase("""{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}]}, {"role": "assistant", "content": "b"}]}""", "a part of the type image, and texts alone are read")]
+    [TestCase("""{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": [{"type": "image_url"}]}]}""", "a part of the type image_url")]
+    [TestCase($"{{{Chat}, \"images\": [\"a.png\"]}}", "'images' has a value, and texts alone are read")]
+    [TestCase("""{"prompt": "a", "completion": "b", "image": {"path": "a.png"}}""", "'image' has a value")]
+    public void Images_are_refused(string row, string message) =>
+        Assert.That(() => SequenceRows.Read(Row(row), new TrainedPart(), Context), Throws.TypeOf<UserErrorException>().With.Message.Contains("t.jsonl, row 1").And.Message.Contains(message));
+
+    [Test]
+    public void Empty_columns_of_images_are_nothing() =>
+        Assert.That(SequenceRows.Read(Row($"{{{Chat}, \"images\": [], \"image\": null}}"), new TrainedPart(), Context).Single().Ids, Is.EqualTo(SequenceRows.Read(Row($"{{{Chat}}}"), new TrainedPart(), Context).Single().Ids));
+
     // TRL's extract_prompt: where one answer is the beginning of the other, their last common character is the answers', and a blank before
     // it the prompt's.
     [TestCase("ab", "abc", "a", "b", "bc")]
