@@ -116,7 +116,7 @@ public class ModelsInitTests
         Assert.That(File.ReadAllText(Path.Combine(made, "config.json")), Does.Contain($"\"pad_token_id\": {pad}"));
     }
 
-    [TestCase("llma", "", "'llma' is not known; known are gemma, gemma2")]
+    [TestCase("llma", "", "'llma' is not known; known are cohere, falcon, gemma")]
     [TestCase("gemma3", "", "make gemma3_text, its text part alone")]
     [TestCase("llama", "vocab_size", "is KEY=VALUE")]
     [TestCase("llama", "hiden_size=8", "did you mean hidden_size?")]
