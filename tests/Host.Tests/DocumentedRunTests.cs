@@ -36,7 +36,7 @@ public sealed partial class DocumentedRunTests
         ("adapter info DIR", "adapter info {adapter}"),
         ("adapter merge --model DIR --adapter DIR --out DIR [--dtype TYPE]", "adapter merge --model {model} --adapter {adapter} --out {new} --dtype bfloat16"),
         ("adapter combine --adapter DIR --adapter DIR ... [--weights W,W] [--type cat] --out DIR", "adapter combine --adapter {adapter} --adapter {adapter} --weights 0.5,0.5 --type cat --out {new}"),
-        ("data audit F.jsonl --model DIR [--max-length N] [--threads N] [--json]", "data audit {rows} --model {model} --max-length 64 --threads 2 --json"),
+        ("data audit F.jsonl --model DIR [--max-length N] [--against FILE] [--threads N] [--json]", "data audit {rows} --model {model} --max-length 64 --against {rows} --threads 2 --json"),
         ("eval --model DIR [--adapter DIR] --benchmarks A,B --data DIR --out DIR", "eval --model {model} --adapter {adapter} --benchmarks mmlu,bbh --option mmlu.subjects=global_facts --option bbh.tasks=boolean_expressions --data {experiments}/tiny --limit 1 --out {new}"),
         ("eval --model MODEL --task tasks/even.yaml --out out/even", "test:The_page_is_executed"),
         ("eval --model MODEL --task tasks --benchmarks even --shots 1 --limit 2 --out out/even-1 --json", "test:The_page_is_executed"),
