@@ -85,7 +85,7 @@ public class UnreadableDataTests
             """);
         var told = Peftalign.Call("run", manifest, "--out", user.Run);
         Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
-        Assert.That(told.Err, Does.Contain("exam.jsonl, row 2: field 'prompt' must be a text").And.EndWith("1 fault(s); nothing was started.\n"));
+        Assert.That(told.Err, Does.Contain("exam.jsonl, row 2: the pair has no prompt").And.EndWith("1 fault(s); nothing was started.\n"));
         Assert.That(Directory.Exists(user.Run), Is.False);
     }
 
