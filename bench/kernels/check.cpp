@@ -116,12 +116,12 @@ Tensor targets_of(Draw& draw, int64_t rows, int64_t entries) {
 Trial head(Draw& draw) {
     auto type = draw.type();
     int64_t rows = draw.below(20) == 0 ? 0 : draw.size(), width = 2 * draw.size(129), entries = draw.coin() ? draw.size() : 1000 + draw.below(9000);
-    Tensor hidden = draw.normal({rows, width}, type), head = draw.normal({entries, width}, type) * 0.2, targets = targets_of(draw, rows, entries);
-    Tensor logits = call("products", {Tensors{hidden}, Tensors{head.t()}, std::vector<double>{1}, IValue(), IValue()})[0];
+    Tensor hidden = draw.normal({rows, width}, type), head = draw.normal({entries, width}, type) * 0.2, targets = targets_of(draw, rows, entries), bias = draw.coin() ? Tensor() : draw.normal({entries}, type);
+    Tensor logits = call("products", {Tensors{hidden}, Tensors{head.t()}, std::vector<double>{1}, maybe(bias), IValue()})[0];
     Trial trial = near_largest([=] {
-        Tensors both = call("head_figures", {hidden, head, targets, true});
+        Tensors both = call("head_figures", {hidden, head, targets, true, maybe(bias)});
         both.push_back(call("logits_figures", {logits, targets})[0]);
-        TORCH_CHECK(both[0].equal(both[2]) && call("head_figures", {hidden, head, targets, false})[0].equal(both[0]), "the figures of logits in memory, or without the means, are others");
+        TORCH_CHECK(both[0].equal(both[2]) && call("head_figures", {hidden, head, targets, false, maybe(bias)})[0].equal(both[0]), "the figures of logits in memory, or without the means, are others");
         return both;
     }, {plain::figures(wide(logits), targets), wide(logits).softmax(-1).mm(wide(head)), plain::figures(wide(logits), targets)}, type == at::kFloat ? 1e-4 : 0.02);
     trial.least = pa::kAvx2;

@@ -39,22 +39,24 @@ internal static class LoraCombination
             tensors[pairs[0].NameOfA] = a.contiguous().MoveToOuterDisposeScope();
             tensors[pairs[0].NameOfB] = b.contiguous().MoveToOuterDisposeScope();
         }
-        foreach (var (module, table) in Tables(adapters)) tensors[LoraNames.Table(module, ranks.ContainsKey(module))] = table.Values;
+        foreach (var (place, table) in Tables(adapters)) tensors[LoraNames.Table(place, ranks.ContainsKey(place.Module))] = table.Values;
         return new AdapterFiles(Config(inputs[0].Files.Config, ranks), tensors);
     }
 
     // PEFT loads them into the one base that all adapters are over.
-    private static Dictionary<string, Table> Tables(IReadOnlyList<Input> adapters)
+    private static Dictionary<(string Module, string Part), Table> Tables(IReadOnlyList<Input> adapters)
     {
-        var tables = new Dictionary<string, Table>();
-        foreach (var (module, table) in adapters.SelectMany(a => a.Tables))
+        var tables = new Dictionary<(string Module, string Part), Table>();
+        foreach (var (place, table) in adapters.SelectMany(a => a.Tables))
         {
-            if (!IsFinite(table.Values)) throw HoldsNoNumbers(module, table.Adapter);
-            if (tables.TryAdd(module, table) || (tables[module] is var first && first.Values.equal(table.Values))) continue;
+            if (!IsFinite(table.Values)) throw HoldsNoNumbers(Shown(place), table.Adapter);
+            if (tables.TryAdd(place, table) || (tables[place] is var first && first.Values.equal(table.Values))) continue;
             var apart = first.Values.shape.SequenceEqual(table.Values.shape) ? "other values" : $"[{string.Join(", ", first.Values.shape)}] and [{string.Join(", ", table.Values.shape)}]";
-            throw new UserErrorException($"{module}: the adapters {first.Adapter} and {table.Adapter} bring different tables of the base ({apart}); combine adapters of one base, or merge each into its own.");
+            throw new UserErrorException($"{Shown(place)}: the adapters {first.Adapter} and {table.Adapter} bring different tables of the base ({apart}); combine adapters of one base, or merge each into its own.");
         }
         return tables;
+
+        static string Shown((string Module, string Part) place) => place.Part == "weight" ? place.Module : $"{place.Module}.{place.Part}";
     }
 
     private static void ThrowUnlessAlike(string module, IReadOnlyList<Part> pairs)
@@ -173,8 +175,8 @@ internal static class LoraCombination
 
     /// <param name="Pairs">By module.</param>
     /// <param name="Rank">The largest that the configuration names, of a module that is there or not.</param>
-    /// <param name="Tables">The base's own embedding and head, which PEFT writes beside the pairs.</param>
-    private sealed record Input(Dictionary<string, Part> Pairs, int Rank, Dictionary<string, Table> Tables)
+    /// <param name="Tables">The base's own embedding and head, its bias too, which PEFT writes beside the pairs.</param>
+    private sealed record Input(Dictionary<string, Part> Pairs, int Rank, Dictionary<(string Module, string Part), Table> Tables)
     {
         internal static Input Of(AdapterFiles files, double weight, int number)
         {
@@ -188,7 +190,9 @@ internal static class LoraCombination
                 if (!files.Tensors.TryGetValue(other, out var b)) throw new UserErrorException($"Adapter {number + 1} has '{name}' but lacks '{other}'; it is incomplete, save it again.");
                 pairs[module] = new Part(name, a.to(torch.float32), other, b.to(torch.float32), settings.ScaleOf(module), weight, number + 1);
             }
-            var tables = files.Tensors.Where(t => t.Value.dim() == 2).Select(t => (Module: LoraNames.ModuleOfTable(t.Key), t.Value)).Where(t => t.Module is not null).ToDictionary(t => t.Module!, t => new Table(t.Value, number + 1));
+            var tables = new Dictionary<(string Module, string Part), Table>();
+            foreach (var (name, values) in files.Tensors)
+                if (LoraNames.TableOf(name) is { } place && values.dim() == (place.Part == "weight" ? 2 : 1)) tables.TryAdd(place, new Table(values, number + 1));
             if (2 * pairs.Count + tables.Count != files.Tensors.Count) throw new UserErrorException($"Adapter {number + 1} has {files.Tensors.Count} tensors, of which {2 * pairs.Count} are pairs of LoRA and {tables.Count} the base's embedding and head; it cannot be combined.");
             return new Input(pairs, settings.LargestRank, tables);
         }

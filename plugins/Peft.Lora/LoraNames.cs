@@ -21,15 +21,16 @@ internal static class LoraNames
         return null;
     }
 
-    /// <summary>A table of the base, beneath a pair or alone.</summary>
-    internal static string Table(string module, bool isChanged) => isChanged ? BaseWeight(module) : Own(module, "weight");
+    /// <summary>A table of the base, or its head's bias, beneath a pair or alone.</summary>
+    internal static string Table((string Module, string Part) table, bool isChanged) => Own(table.Module, isChanged ? "base_layer." + table.Part : table.Part);
 
-    /// <summary>The embedding or head whose table of the base a tensor is, as PEFT names it beside LoRA; null for other tensors.</summary>
-    internal static string? ModuleOfTable(string name)
+    /// <summary>The embedding or head whose table of the base a tensor is, or the head whose bias, as PEFT names it beside LoRA; null for other tensors.</summary>
+    internal static (string Module, string Part)? TableOf(string name)
     {
         if (!name.StartsWith(Prefix, StringComparison.Ordinal) || ModuleOfA(name) is not null || name.EndsWith(".lora_B.weight", StringComparison.Ordinal)) return null;
-        foreach (var end in (ReadOnlySpan<string>)[".base_layer.weight", ".weight"])
-            if (name.EndsWith(end, StringComparison.Ordinal)) return name[Prefix.Length..^end.Length];
+        foreach (var part in (ReadOnlySpan<string>)["weight", "bias"])
+            foreach (var end in (ReadOnlySpan<string>)[".base_layer." + part, "." + part])
+                if (name.EndsWith(end, StringComparison.Ordinal)) return (name[Prefix.Length..^end.Length], part);
         return null;
     }
 

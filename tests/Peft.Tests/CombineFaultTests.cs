@@ -95,6 +95,26 @@ public sealed class CombineFaultTests : ScopedTest
         Assert.That(Registered.Lora().Load(outline, both), Has.Count.EqualTo(3));
     }
 
+    // Phi's head has a bias, which PEFT writes beside its matrix.
+    [Test]
+    public void A_heads_bias_goes_with_its_table()
+    {
+        const string Head = "base_model.model.lm_head.";
+        var model = Models.ModelFolder.Load(Golden.Path("../families/phi/base-model"), device: TestDevice.Here);
+        var (adapter, outline) = (Registered.Lora(new() { Rank = 2, Targets = ["lm_head", "q_proj"] }), model.Outline("base"));
+        var (weight, bias) = (model.Weights["lm_head.weight"].cpu(), model.Weights["lm_head.bias"].cpu());
+        var both = With(adapter.Save(outline, adapter.Attach(outline, 1)), (Head + "base_layer.weight", weight), (Head + "base_layer.bias", bias));
+        var query = Registered.Lora(new() { Rank = 2, Targets = ["q_proj"] });
+        var narrow = With(query.Save(outline, query.Attach(outline, 1)), (Head + "weight", weight), (Head + "bias", bias));
+        var combined = Lora.Combine([(narrow, 1), (both, 1)], new("cat"));
+        Assert.That(combined.Tensors[Head + "base_layer.bias"].equal(bias) && combined.Tensors[Head + "base_layer.weight"].equal(weight), Is.True);
+        Assert.That(combined.Tensors.Keys, Does.Not.Contain(Head + "bias"));
+        Assert.That(Lora.Combine([(narrow, 1), (narrow, 1)], new("cat")).Tensors.Keys, Does.Contain(Head + "bias"));
+        Assert.That(Registered.Lora().Load(outline, combined), Has.Count.EqualTo(3));
+        Assert.That(Refused("cat", both, With(both, (Head + "base_layer.bias", bias + 1))), Does.StartWith("lm_head.bias: the adapters 1 and 2 bring different tables of the base (other values)"));
+        Assert.That(Refused("cat", both, With(both, (Head + "bias", bias))), Does.Contain("cannot be combined"));
+    }
+
     [Test]
     public void Peft_mixes_its_own_folders_of_embeddings_alike()
     {

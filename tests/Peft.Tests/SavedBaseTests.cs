@@ -277,19 +277,24 @@ public sealed class SavedBaseTests : ScopedTest
             resized_whole=(False, 40, dict(target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"])),
             ia3_resized=(False, 40, None),
             ia3_resized_tied=(True, 40, None))
+        # Phi's head has a bias.
+        cases.update({"phi_" + name: cases[name] for name in ("head", "resized", "resized_tokens", "resized_embedding", "resized_whole", "ia3_resized")})
         for name, (tied, size, options) in cases.items():
             folder = os.path.join(sys.argv[1], name)
-            config = AutoConfig.for_model("llama", vocab_size=37, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+            config = AutoConfig.for_model("phi" if name.startswith("phi") else "llama", vocab_size=37, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
                 num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=tied, bos_token_id=1, eos_token_id=2)
             model = AutoModelForCausalLM.from_config(config)
+            bias = lambda: model.get_output_embeddings().bias
+            if bias() is not None: torch.nn.init.normal_(bias(), 0, 0.5)
             model.save_pretrained(os.path.join(folder, "small"))
             model = AutoModelForCausalLM.from_pretrained(os.path.join(folder, "small")).eval()
             if size: model.resize_token_embeddings(size)
             model.save_pretrained(os.path.join(folder, "base"))
             with torch.no_grad():
                 # Tables that are saved: those that are targets, or both.
-                if name != "head": model.get_input_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
+                if not name.endswith("head"): model.get_input_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
                 if name != "embedding" and not tied: model.get_output_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
+                if bias() is not None: bias().add_(torch.randn(size or 37) * 0.3)
                 config = IA3Config(task_type="CAUSAL_LM") if options is None else LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=4, **options)
                 adapted = get_peft_model(model, config).eval()
                 for parameter in adapted.parameters():

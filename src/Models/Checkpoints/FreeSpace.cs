@@ -16,8 +16,9 @@ internal static class FreeSpace
     internal static void Require(string folder, long bytes)
     {
         var place = Directory.Exists(folder) ? folder : Path.GetDirectoryName(Path.GetFullPath(folder))!;
-        var (needed, free) = (bytes + Companions, new DriveInfo(place).AvailableFreeSpace);
-        if (free >= needed) return;
+        var disk = new DriveInfo(place);
+        var (needed, free) = (bytes + Companions, disk.AvailableFreeSpace);
+        if (free >= needed || disk.TotalSize == 0) return; // a file system that keeps no count (some that programs serve) says 0 of 0
         var shown = Path.GetDirectoryName(Path.GetFullPath(folder))!; // the folder itself may have a temporary name
         throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"the result takes {needed / 1e9:0.00} GB and {shown} has {free / 1e9:0.00} GB free; make room there, or give --out a folder on another disk."));
     }

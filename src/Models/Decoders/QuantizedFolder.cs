@@ -36,8 +36,10 @@ public static class QuantizedFolder
         var kept = matrices.Where(w => !quantization.Takes(ModelFolder.ModuleOf(w))).Select(w => w.Name).ToHashSet();
         if (kept.Count == matrices.Count) throw new UserErrorException($"Every one of the {matrices.Count} linear layers is skipped, so nothing would be quantised; shorten the skip list.");
         // Half a byte for each number in 4 bits is a little less than it will be, which is not known before.
-        FreeSpace.Require(target, spec.Weights().Sum(w => checkpoint.Find(names.Of(w.Name)) is var own && w.Role == WeightRole.Matrix && !kept.Contains(w.Name) ? own.Count / 2 : own.Bytes));
-        long before = 0, after = 0;
+        var beside = names.Beside(checkpoint).ToList();
+        var others = beside.Sum(tensor => checkpoint.Find(tensor.Name).Bytes);
+        FreeSpace.Require(target, others + spec.Weights().Sum(w => checkpoint.Find(names.Of(w.Name)) is var own && w.Role == WeightRole.Matrix && !kept.Contains(w.Name) ? own.Count / 2 : own.Bytes));
+        var (before, after) = (others, others);
         var (tensors, done) = (new List<PendingTensor>(), 0);
         foreach (var weight in spec.Weights())
         {
@@ -58,11 +60,11 @@ public static class QuantizedFolder
             done++;
             progress?.Invoke(done, matrices.Count - kept.Count);
         }
-        foreach (var (name, written) in names.Beside(checkpoint)) tensors.Add(PendingTensor.Of(written, checkpoint.Tensor(name)));
+        foreach (var (name, written) in beside) tensors.Add(PendingTensor.Of(written, checkpoint.Tensor(name)));
         ModelFolder.CopyCompanions(from, target, null);
-        var others = checkpoint.Tensor(names.Of(spec.Names.Embedding + ".weight")).dtype;
+        var kind = checkpoint.Tensor(names.Of(spec.Names.Embedding + ".weight")).dtype;
         string[] left = [.. skipped, .. spec.Names.Stored.Where(part => spec.Names.Beside.Contains(part.Stored)).Select(part => part.Module.TrimEnd('.'))];
-        SayFormat(Path.Combine(target, "config.json"), quantization.Config(left.Length == 0 ? [] : [spec.Names.Head, .. left.Where(name => name != spec.Names.Head)], others));
+        SayFormat(Path.Combine(target, "config.json"), quantization.Config(left.Length == 0 ? [] : [spec.Names.Head, .. left.Where(name => name != spec.Names.Head)], kind));
         TiedHead.Say(target, spec);
         CheckpointFolder.Write(target, tensors);
         return new QuantizedFolderFacts(done, kept.Count, before, after);

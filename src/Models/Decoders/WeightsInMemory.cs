@@ -23,7 +23,7 @@ internal static class WeightsInMemory
         if (copied <= MachineMemory.Limit) return;
         var narrower = dtype == torch.ScalarType.Float32 ? "compute in bfloat16 (dtype), which takes half of that, or nothing of its own over files in bfloat16; or " : "";
         throw new UserErrorException(string.Create(CultureInfo.InvariantCulture,
-            $"{folder}: as {$"{dtype}".ToLowerInvariant()} its weights take {copied / 1e9:0.0} GB of memory, and this machine has {MachineMemory.Limit / 1e9:0.0} GB; {narrower}take a base in 4 bits (peftalign quantize), or a machine with more memory."));
+            $"{folder}: {(makes is null ? $"as {$"{dtype}".ToLowerInvariant()} " : "quantised, ")}its weights take {copied / 1e9:0.0} GB of memory, and this machine has {MachineMemory.Limit / 1e9:0.0} GB; {narrower}take a base in 4 bits (peftalign quantize), or a machine with more memory."));
     }
 
     // Half a byte in 4 bits is a little less than it will be, which is not known before.
