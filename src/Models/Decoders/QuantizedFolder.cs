@@ -36,7 +36,8 @@ public static class QuantizedFolder
         var kept = matrices.Where(w => !quantization.Takes(ModelFolder.ModuleOf(w))).Select(w => w.Name).ToHashSet();
         if (kept.Count == matrices.Count) throw new UserErrorException($"Every one of the {matrices.Count} linear layers is skipped, so nothing would be quantised; shorten the skip list.");
         // Half a byte for each number in 4 bits is a little less than it will be, which is not known before.
-        FreeSpace.Require(target, spec.Weights().Sum(w => checkpoint.Find(names.Of(w.Name)) is var own && w.Role == WeightRole.Matrix && !kept.Contains(w.Name) ? own.Count / 2 : own.Bytes));
+        FreeSpace.Require(target, spec.Weights().Sum(w => checkpoint.Find(names.Of(w.Name)) is var own && w.Role == WeightRole.Matrix && !kept.Contains(w.Name) ? own.Count / 2 : own.Bytes)
+            + names.Beside(checkpoint).Sum(part => checkpoint.Find(part.Name).Bytes));
         long before = 0, after = 0;
         var (tensors, done) = (new List<PendingTensor>(), 0);
         foreach (var weight in spec.Weights())
