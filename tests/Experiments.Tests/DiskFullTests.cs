@@ -1,6 +1,7 @@
 // The disk fills in the middle of a run: the run ends with exit code 1 and says so, everything that is there is whole, and after room
 // is made the same command ends with the bytes of a run that never met the limit.
 
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 
@@ -64,6 +65,50 @@ public sealed class DiskFullTests
         {
             Process.Start("umount", [user.Run]).WaitForExit();
         }
+    }
+
+    // The part that reads images, which stays as it is, is counted too.
+    [Test]
+    public void A_model_in_4_bits_that_does_not_fit_is_refused_beforehand()
+    {
+        using var user = new Peftalign();
+        var model = WithImagePart(user, 40_000_000);
+        Directory.CreateDirectory(user.Run);
+        if (!Environment.IsPrivilegedProcess || Mount("-t", "tmpfs", "-o", "size=30m", "tmpfs", user.Run) != 0)
+            Assert.Ignore("a file system of limited size cannot be mounted here");
+        try
+        {
+            var full = Peftalign.Call("quantize", "--model", model, "--out", Path.Combine(user.Run, "out"), "--threads", "1");
+            Assert.That(full.Code, Is.EqualTo(2), full.All);
+            Assert.That(full.Err, Does.Match(@"the result takes 40\.0. MB and .*/out has 31\.\d\d MB free; make room there, or give --out a folder on another disk"), full.All);
+            Assert.That(Directory.GetFileSystemEntries(user.Run), Is.Empty);
+        }
+        finally
+        {
+            Process.Start("umount", [user.Run]).WaitForExit();
+        }
+    }
+
+    // The fixture with one more tensor of its vision tower, in a second shard of zeros.
+    private static string WithImagePart(Peftalign user, int bytes)
+    {
+        var fixture = Path.Combine(Peftalign.Repository, "tests", "fixtures", "families", "gemma3-images", "base-model");
+        var model = Directory.CreateDirectory(user.File("images")).FullName;
+        string[] shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+        File.Copy(Path.Combine(fixture, "config.json"), Path.Combine(model, "config.json"));
+        File.Copy(Path.Combine(fixture, "model.safetensors"), Path.Combine(model, shards[0]));
+        var whole = File.ReadAllBytes(Path.Combine(model, shards[0]));
+        var names = JsonNode.Parse(whole.AsSpan(8, (int)BinaryPrimitives.ReadInt64LittleEndian(whole)))!.AsObject().Select(tensor => tensor.Key).Where(name => name != "__metadata__");
+        var header = System.Text.Encoding.UTF8.GetBytes($$$"""{"vision_tower.more":{"dtype":"F32","shape":[{{{bytes / 4}}}],"data_offsets":[0,{{{bytes}}}]}}""".PadRight(128));
+        using (var second = File.Create(Path.Combine(model, shards[1])))
+        {
+            second.Write(BitConverter.GetBytes((long)header.Length));
+            second.Write(header);
+            second.SetLength(8 + header.Length + bytes);
+        }
+        var map = new JsonObject(names.Select(name => KeyValuePair.Create(name, (JsonNode?)shards[0])).Append(KeyValuePair.Create("vision_tower.more", (JsonNode?)shards[1])));
+        File.WriteAllText(Path.Combine(model, "model.safetensors.index.json"), new JsonObject { ["metadata"] = new JsonObject(), ["weight_map"] = map }.ToJsonString());
+        return model;
     }
 
     private static int Mount(params string[] args)

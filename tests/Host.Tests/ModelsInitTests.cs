@@ -96,6 +96,16 @@ public class ModelsInitTests
         Assert.That(Directory.EnumerateFileSystemEntries(folder), Is.Empty);
     }
 
+    // What has an entry is made, and nothing else.
+    [Test]
+    public void Help_names_what_can_be_made()
+    {
+        using var results = new StringWriter();
+        Assert.That(new Dispatcher(Catalogue.Commands, results, TextWriter.Null).RunAsync(["models", "init", "--help"]).GetAwaiter().GetResult(), Is.Zero);
+        var help = string.Join(' ', results.ToString().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        Assert.That(help, Does.Contain($"A model_type: {string.Join(", ", Names)}, or a plugin's."));
+    }
+
     [Test]
     public void A_size_without_a_unit_is_refused()
     {

@@ -47,7 +47,7 @@ internal static class JobProcess
             if (!folder.IsFinished || folder.Unanswered > 0) Work(folder, kept, messages, cancellation);
             return (ExitCode.Done, null);
         }
-        catch (Exception e) when (e is UserErrorException or TorchSettingException)
+        catch (Exception e) when ((e is UserErrorException or TorchSettingException) && !DiskMessage.IsFull(e))
         {
             Console.Error.WriteLine(e.Message);
             return (ExitCode.UserError, e.Message);

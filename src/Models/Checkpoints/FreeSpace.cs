@@ -7,19 +7,20 @@ namespace PeftAlign.Models.Checkpoints;
 
 internal static class FreeSpace
 {
-    private const long Companions = 16 << 20; // configuration, tokenizer and headers
+    private const int NoSpace = 28; // errno on Linux
 
-    /// <summary>Refuses to begin what the disk cannot hold.</summary>
+    /// <summary>Refuses to begin what the disk cannot hold. What lies beside weights is not counted: only what is certain is refused.</summary>
     /// <param name="folder">Where the weights go; need not be there, but its parent must.</param>
     /// <param name="bytes">Of all tensors.</param>
-    /// <exception cref="UserErrorException">Fewer bytes are free.</exception>
+    /// <exception cref="UserErrorException">Fewer bytes are free; its cause is the full disk, which of a run's job is no mistake of the user's.</exception>
     internal static void Require(string folder, long bytes)
     {
-        var place = Directory.Exists(folder) ? folder : Path.GetDirectoryName(Path.GetFullPath(folder))!;
-        var disk = new DriveInfo(place);
-        var (needed, free) = (bytes + Companions, disk.AvailableFreeSpace);
-        if (free >= needed || disk.TotalSize == 0) return; // a file system that keeps no count (some that programs serve) says 0 of 0
         var shown = Path.GetDirectoryName(Path.GetFullPath(folder))!; // the folder itself may have a temporary name
-        throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"the result takes {needed / 1e9:0.00} GB and {shown} has {free / 1e9:0.00} GB free; make room there, or give --out a folder on another disk."));
+        var disk = new DriveInfo(Directory.Exists(folder) ? folder : shown);
+        var free = disk.AvailableFreeSpace;
+        if (free >= bytes || disk.TotalSize == 0) return; // a file system that keeps no count (some that programs serve) says 0 of 0
+        throw new UserErrorException($"No space left for all of it: the result takes {Shown(bytes)} and {shown} has {Shown(free)} free; make room there, or give --out a folder on another disk.", new IOException("No space left on device", NoSpace));
     }
+
+    private static string Shown(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{(bytes < 1e9 ? bytes / 1e6 : bytes / 1e9):0.00} {(bytes < 1e9 ? "MB" : "GB")}");
 }
