@@ -12,6 +12,7 @@ TESTS_LONG=(Experiments.Tests Host.Tests Models.Tests)
 # What ends early (a build that fails, an interrupt) counts as one failure more.
 tests_summary() {
     local status=$?
+    trap '' HUP INT TERM # a second one, while lanes are given time to end, would leave them running and say no sum
     lanes_stop
     if [ "$COMPLETE" = 0 ]; then FAILED=$((FAILED + 1)); fi
     if [ ${#SKIPPED_TESTS[@]} -gt 0 ]; then printf '\nskipped:\n'; printf '  %s\n' "${SKIPPED_TESTS[@]}"; fi

@@ -50,6 +50,26 @@ public sealed class PartTests
         Assert.That(Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Select(job => (string)job!["label"]!), Has.Some.StartsWith("train/tiny/far/"));
     }
 
+    // With proportions it ends where a part that is due has no row left, though others have.
+    [Test]
+    public void A_mixture_that_ends_before_its_take_is_told()
+    {
+        using var user = new Peftalign();
+        Rows(user, "near.jsonl");
+        Rows(user, "far.jsonl");
+        Outcome Told(string mixture) => Peftalign.Call("run", user.Write("mixed.yaml", Manifests.Tiny + $$"""
+            name: mixed
+            seeds: [1]
+            datasets: { near: { reader: jsonl, path: near.jsonl }, far: { reader: jsonl, path: far.jsonl }, both: { mixture: {{mixture}}, take: 4 } }
+            methods: { tune: { type: sft, max_steps: 1, batch_size: 1 } }
+            train: [{ models: tiny, datasets: both, methods: tune }]
+            """), "--out", user.Run, "--dry-run");
+        var told = Told("{ near: 9, far: 1 }");
+        Assert.That(told.Code, Is.Zero, told.All);
+        Assert.That(told.Err, Does.Contain("take: 4 rows of a mixture are asked for, and after 2 a part has no row left that its proportion asks for"));
+        Assert.That(Told("{ near: 1, far: 1 }").Err, Does.Not.Contain("take"));
+    }
+
     [Test]
     public void Fewer_rows_than_take_are_told_once([Values] bool dry)
     {

@@ -111,6 +111,27 @@ public class ManifestPluginTests
         Assert.That(Lock, Does.Contain("\"version\": \"1.5.0\""));
     }
 
+    // Which plugin computes a model is not known while the model is away, and --only asks for no model of other jobs.
+    [Test]
+    public void AModelThatIsAwayTakesNothingOutOfTheLock()
+    {
+        var (tests, model, plugin) = (TestContext.CurrentContext.TestDirectory, Path.Combine(folder, "theirs"), Path.Combine(installed, "sample.starcoder2"));
+        foreach (var (from, to) in ((string, string)[])[(Path.Combine(tests, "..", "..", "Sample.Starcoder2", Path.GetFileName(tests)), plugin), (JudgeCommandTests.Model("starcoder2"), model)])
+        {
+            Directory.CreateDirectory(to);
+            foreach (var file in Directory.GetFiles(from)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
+        }
+        Manifest("data, sample.starcoder2");
+        var manifest = Path.Combine(folder, "study.yaml");
+        File.WriteAllText(manifest, File.ReadAllText(manifest).Replace("  tiny:", "  theirs: { path: theirs }\n  tiny:").Replace("models: [tiny]", "models: [tiny, theirs]"));
+        Run(0);
+        var first = Lock;
+        Assert.That(first, Does.Contain("sample.starcoder2"));
+        Directory.Delete(model, recursive: true);
+        Run(0);
+        Assert.That(Lock, Is.EqualTo(first));
+    }
+
     [Test]
     public void APathIsNeverLockedAndAFileIs()
     {

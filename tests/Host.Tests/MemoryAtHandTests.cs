@@ -16,7 +16,7 @@ public class MemoryAtHandTests
     private static string Said(long bytes, int atOnce)
     {
         using var remarks = new StringWriter();
-        MemoryAtHand.WarnIfShort(bytes, atOnce, new Output(TextWriter.Null, remarks));
+        MemoryAtHand.WarnIfShort([(bytes, atOnce)], atOnce, new Output(TextWriter.Null, remarks));
         return remarks.ToString();
     }
 
@@ -26,6 +26,41 @@ public class MemoryAtHandTests
         Assert.That(Said(1_000_000, 1), Is.Empty);
         Assert.That(Said(long.MaxValue / 2, 1), Does.StartWith("warning: about").And.Contain("are predicted and this machine has").And.Contain("gradient_checkpointing"));
         Assert.That(Said(1L << 30, 1 << 20), Does.Contain("1048576 jobs at once may take about").And.Contain("lower --jobs"));
+    }
+
+    // A plan has few large jobs, and what is finished takes nothing.
+    [Test]
+    public void Only_jobs_that_are_to_be_done_count_together()
+    {
+        string Plan(params (long Bytes, int Jobs)[] kinds)
+        {
+            using var remarks = new StringWriter();
+            MemoryAtHand.WarnIfShort(kinds, 4, new Output(TextWriter.Null, remarks));
+            return remarks.ToString();
+        }
+        var large = MachineMemory.Limit / 4 * 3;
+        Assert.That(Plan((1, 9), (large, 1)), Does.Not.Contain("jobs at once"));
+        Assert.That(Plan((1, 1), (large, 2)), Does.Contain("3 jobs at once may take about"));
+        Assert.That(Plan((long.MaxValue / 8, 0), (1, 1)), Is.Empty);
+    }
+
+    [Test]
+    public void A_folder_of_links_is_as_large_as_what_they_lead_to()
+    {
+        var folder = Directory.CreateTempSubdirectory("peftalign-links-").FullName;
+        try
+        {
+            var (own, links) = (Directory.CreateDirectory(Path.Combine(folder, "own")).FullName, Directory.CreateDirectory(Path.Combine(folder, "links")).FullName);
+            using (var sparse = File.Create(Path.Combine(own, "weights"))) sparse.SetLength(MachineMemory.Total);
+            File.CreateSymbolicLink(Path.Combine(links, "nowhere"), Path.Combine(folder, "gone"));
+            Assert.That(MemoryAtHand.MightBeShort(links), Is.False);
+            File.CreateSymbolicLink(Path.Combine(links, "weights"), Path.Combine(own, "weights"));
+            Assert.That((MemoryAtHand.MightBeShort(own), MemoryAtHand.MightBeShort(links)), Is.EqualTo((true, true)));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private static DecoderSpec Llama(long layers) => ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(new JsonObject

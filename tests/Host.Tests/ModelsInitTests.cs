@@ -43,6 +43,10 @@ public class ModelsInitTests
         Assert.That(Directory.GetFiles(Path.Combine(folder, "merged"), "*.safetensors"), Is.Empty);
     }
 
+    [Test]
+    public void The_help_names_what_can_be_made() =>
+        Assert.That(string.Join(' ', Run("--help").Out.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), Does.Contain($"A model_type: {string.Join(", ", Names)}, or a plugin's."));
+
     [TestCaseSource(nameof(Names))]
     public void A_new_model_loads_and_answers(string name)
     {

@@ -72,6 +72,17 @@ public class LockTests
     }
 
     [Test]
+    public void WhatIsNotKnownToBeAwayStaysLocked()
+    {
+        Apply();
+        var whole = File.ReadAllText(Lock);
+        PluginLock.Apply(Manifest, workshop.Folder, [rows], "0.1.0", update: false, keep: true);
+        Assert.That(File.ReadAllText(Lock), Is.EqualTo(whole));
+        ChangeWords();
+        Assert.Throws<PluginException>(() => Apply());
+    }
+
+    [Test]
     public void DevelopmentFoldersAreNeverLocked()
     {
         Apply(plugins: [rows, words with { Origin = PluginOrigin.Development }]);

@@ -50,7 +50,7 @@ internal static class RunCommand
             if (!asked.DryRun) return RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
             var threadsOfJob = Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce);
             var forecast = PlanForecast.Of(planned, threadsOfJob, atOnce, RunSettings.WouldBeOnGpu(planned.Run, session.Global.Device));
-            if (!forecast.OnGpu) MemoryAtHand.WarnIfShort(forecast.Kinds.Select(kind => kind.Memory).DefaultIfEmpty(0).Max(), atOnce, session.Output);
+            if (!forecast.OnGpu) MemoryAtHand.WarnIfShort(forecast.Kinds.Select(kind => (kind.Memory, kind.Jobs - kind.Finished)), atOnce, session.Output);
             return Task.FromResult(Describe(asked.Manifest, planned, forecast, session.Output));
         });
         return command;

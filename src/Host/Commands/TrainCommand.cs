@@ -59,7 +59,7 @@ internal static class TrainCommand
         if (dryRun)
         {
             var forecast = Forecast.Of(plan, folder, request);
-            if (!ComputeDevice.IsGpu(request.Device)) MemoryAtHand.WarnIfShort(forecast.Bytes, 1, session.Output, forecast.Remedy);
+            if (!ComputeDevice.IsGpu(request.Device)) MemoryAtHand.WarnIfShort([(forecast.Bytes, 1)], 1, session.Output, forecast.Remedy);
             session.Output.Result(() => forecast.Document(), forecast.Lines);
             return ExitCode.Done;
         }
@@ -89,8 +89,8 @@ internal static class TrainCommand
         if (ComputeDevice.IsGpu(request.Device) || !MemoryAtHand.MightBeShort(request.Model)) return;
         try
         {
-            var forecast = Forecast.Of(plan, folder, request);
-            MemoryAtHand.WarnIfShort(forecast.Bytes, 1, output, forecast.Remedy);
+            var forecast = Forecast.Of(plan, folder, request, isQuick: true);
+            MemoryAtHand.WarnIfShort([(forecast.Bytes, 1)], 1, output, forecast.Remedy);
         }
         catch (UserErrorException)
         {

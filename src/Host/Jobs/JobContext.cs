@@ -96,13 +96,15 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
     /// <summary>Says where a data set has fewer rows than its `take`.</summary>
     /// <param name="dataset">Its definition.</param>
-    /// <param name="rows">Those that there are.</param>
+    /// <param name="rows">Those that are taken.</param>
     /// <param name="take">Those that are asked for.</param>
-    internal void SayIfFewer(JsonObject dataset, int rows, int take)
+    /// <param name="areAll">Whether there are no others; else a part of a mixture is used up.</param>
+    internal void SayIfFewer(JsonObject dataset, int rows, int take, bool areAll = true)
     {
         if (rows >= take) return;
         var name = (string?)dataset["reader"]?["options"]?["path"] ?? (string?)dataset["reader"]?["name"] ?? "a mixture";
-        (Fewer ?? Warn)($"take: {take} rows of {name} are asked for and {rows} are there, which are all used; lower take, or leave it out");
+        (Fewer ?? Warn)(areAll ? $"take: {take} rows of {name} are asked for and {rows} are there, which are all used; lower take, or leave it out"
+            : $"take: {take} rows of {name} are asked for, and after {rows} a part has no row left that its proportion asks for; lower take, change the proportions, or leave it out");
     }
 
     private static IEnumerable<DataRecord> Rows(IDatasetReader reader, string? split)

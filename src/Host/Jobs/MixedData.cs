@@ -23,8 +23,9 @@ internal static class MixedData
         if (dataset["mixture"] is not JsonArray members) return [new DataPart(name, [.. job.Open(new DatasetReference(dataset))], null)];
         var mixed = Joined([.. members.Select(m => (Proportion: (double?)m!["proportion"], Parts: Parts(job, m["dataset"]!.AsObject(), (string?)m["name"] ?? name)))]);
         if (dataset["take"] is not { } take) return Named(mixed);
-        job.SayIfFewer(dataset, Size(mixed), (int)take);
-        return Named(Taken(mixed, (int)take));
+        var taken = Taken(mixed, (int)take);
+        job.SayIfFewer(dataset, Size(taken), (int)take, areAll: Size(taken) == Size(mixed));
+        return Named(taken);
     }
 
     /// <summary>A mixture as one sequence, its parts in turn by their shares and each row once. With proportions it ends where a part

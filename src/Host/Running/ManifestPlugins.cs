@@ -41,15 +41,20 @@ internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOn
     public IReadOnlyDictionary<string, PluginFolder> ById => First.ToDictionary(plugin => plugin.Manifest.Id);
 
     /// <summary>Compares the plugins that the plan needs with this host, with their own files and with the manifest's lock, before a job starts.</summary>
+    /// <param name="manifest">Its file.</param>
+    /// <param name="outFolder">The run's folder.</param>
+    /// <param name="plan">What needs them.</param>
+    /// <param name="update">Whether what differs is taken over.</param>
+    /// <param name="isWhole">Whether all of the plan's paths are there: of a model that is away it is not known which plugin computes it.</param>
     /// <exception cref="PluginException">One is not what was built or locked.</exception>
-    public void Lock(string manifest, string outFolder, Plan plan, bool update)
+    public void Lock(string manifest, string outFolder, Plan plan, bool update, bool isWhole)
     {
         var needed = plan.Jobs.SelectMany(job => job.Plugins).Concat(plan.Trackers.Select(tracker => tracker.Plugin)).ToHashSet();
         var plugins = First.Where(plugin => needed.Contains(plugin.Manifest.Id)).ToArray();
         foreach (var plugin in plugins) LoadedPlugin.ThrowIfUnfit(plugin);
         // A manifest without the section asks for whatever the product has; it must go on working with the next version.
         if (!HasSection && First.All(plugin => plugin.Origin == PluginOrigin.Product) && !File.Exists(PluginLock.FileOf(manifest))) return;
-        PluginLock.Apply(manifest, outFolder, plugins, CommandLine.TopHelp.Version, update);
+        PluginLock.Apply(manifest, outFolder, plugins, CommandLine.TopHelp.Version, update, keep: !isWhole);
     }
 
     private IEnumerable<PluginFolder> First => Known.Select(plugin => plugin.Folder).DistinctBy(plugin => plugin.Manifest.Id);

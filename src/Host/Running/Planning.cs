@@ -50,7 +50,7 @@ internal static class Planning
         return new Planned(chosen, planned.Plan!, run, root, plugins.ById, Claims(planned, root, manifest), planned.Missing, () =>
         {
             hashes.Save();
-            plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock);
+            plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock, isWhole: planned.Missing.Count == 0);
         })
         { Seen = hashes };
     }

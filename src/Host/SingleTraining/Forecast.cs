@@ -44,7 +44,13 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
     /// <summary>Predicted peak memory of the process.</summary>
     internal long Bytes => Costs.Process + Base + Trained + Activations + Data;
 
-    internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
+    /// <summary>What a training will take.</summary>
+    /// <param name="plan">The training.</param>
+    /// <param name="folder">Where.</param>
+    /// <param name="request">What was asked.</param>
+    /// <param name="isQuick">Whether an adapter's start out of the weights (pissa) is left away: it takes minutes of a large model, and sizes are known without.</param>
+    /// <exception cref="UserErrorException">The training would refuse what it is given.</exception>
+    internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request, bool isQuick = false)
     {
         var job = Job(plan, folder, request);
         var spec = job.Spec.Options;
@@ -64,7 +70,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var outline = model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor);
         // A folder to start from decides what is trained, whatever the options' defaults.
         var start = options.InitAdapter is { } own ? Path.Combine(job.Spec.FullPath(own), (method as ITrainsControls)?.Controls[0] ?? "") : null;
-        var adapter = spec["adapter"] is not { } contract ? null : start is null ? job.Create<IPeftAdapter>(contract).Attached(outline, 0) : Policies.Adapter(job, outline, start);
+        var adapter = spec["adapter"] is not { } contract ? null : start is not null ? Policies.Adapter(job, outline, start) : isQuick ? Sized(job, contract, outline) : job.Create<IPeftAdapter>(contract).Attached(outline, 0);
         if (method.Needs.Scores && adapter is not null) ScoreHead.ThrowIfChanged(model.Names.Head, adapter);
         var parameters = Costs.Parameters(model);
         var (trainable, trainsModel) = Numbers(method, model, adapter);
@@ -82,6 +88,20 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
             BaseBytes(model, weights, config.IsQuantized, quantization, trainsModel ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
             Costs.Step(model, tokens, longest, arithmetic, options, trainable), head.Held(records.Count))
         { Remedy = Remedies(options, trainsModel, few: quantization is not null || config.IsQuantized) };
+    }
+
+    // As many numbers as with its start, by the default one.
+    private static IReadOnlyList<AdapterSite> Sized(JobContext job, JsonNode contract, ModelOutline outline)
+    {
+        var (plain, init) = (contract.DeepClone(), "default");
+        if (plain["options"] is JsonObject options && options["init"] is JsonValue named)
+        {
+            init = (string)named!;
+            options.Remove("init");
+            options.Remove("loftq_iter");
+        }
+        var sites = job.Create<IPeftAdapter>(plain).Attached(outline, 0);
+        return init is "default" or "gaussian" or "loftq" ? sites : [.. sites.Select(site => site.Delta is LowRank low ? site with { Delta = low with { Start = (low.A, low.B) } } : site)];
     }
 
     // Weights that are trained are there in both types under bfloat16.

@@ -19,9 +19,10 @@ public static class PluginLock
     /// <param name="plugins">The plugins of the manifest.</param>
     /// <param name="productVersion">The product's version.</param>
     /// <param name="update">Whether what differs is taken over instead of being refused (--update-lock).</param>
+    /// <param name="keep">Whether locked plugins that are not among these stay: where not all of the manifest's are known.</param>
     /// <returns>The lock's file.</returns>
     /// <exception cref="PluginException">A locked plugin is another one now; every difference is a line.</exception>
-    public static string Apply(string manifest, string outFolder, IEnumerable<PluginFolder> plugins, string productVersion, bool update)
+    public static string Apply(string manifest, string outFolder, IEnumerable<PluginFolder> plugins, string productVersion, bool update, bool keep = false)
     {
         var wanted = plugins.Where(plugin => plugin.Origin != PluginOrigin.Development).Select(plugin => Entry(plugin, productVersion)).OrderBy(entry => entry.Id, StringComparer.Ordinal).ToArray();
         string[] places = [FileOf(manifest), Path.Combine(outFolder, Path.GetFileName(FileOf(manifest)))];
@@ -30,6 +31,7 @@ public static class PluginLock
         var changed = wanted.Where(entry => locked.Any(old => old.Id == entry.Id && old != entry)).ToArray();
         if (changed.Length > 0 && !update)
             throw new PluginException($"{file}: {string.Join("; ", changed.Select(entry => $"plugin {entry.Id} is locked to {locked.First(old => old.Id == entry.Id)}, but found is {entry}"))}. Install what is locked, or give --update-lock to take what is found.");
+        if (keep) wanted = [.. wanted.Concat(locked.ExceptBy(wanted.Select(entry => entry.Id), old => old.Id)).OrderBy(entry => entry.Id, StringComparer.Ordinal)];
         if (file is not null && locked.SequenceEqual(wanted)) return file;
         return Write(file is null ? places : [file, places[1]], wanted);
     }
