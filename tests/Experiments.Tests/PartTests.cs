@@ -50,6 +50,25 @@ public sealed class PartTests
         Assert.That(Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Select(job => (string)job!["label"]!), Has.Some.StartsWith("train/tiny/far/"));
     }
 
+    // Which has to be made anew here, since another job is asked for.
+    [Test]
+    public void What_a_plan_without_its_files_does_not_name_is_not_cleared_away()
+    {
+        using var user = new Peftalign();
+        var manifest = Manifest(user);
+        Rows(user, "near.jsonl");
+        Rows(user, "far.jsonl");
+        user.Finish(manifest);
+        File.Move(user.File("far.jsonl"), user.File("put.jsonl"));
+        user.Finish(manifest, "--only", "train/tiny/near/*", "--set", "methods.tune.max_steps=2");
+        var told = Peftalign.Call("runs", "gc", user.Run);
+        Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
+        Assert.That(told.Err, Does.Contain("was made while 'far.jsonl' was away").And.Contain("nothing was deleted"));
+        File.Move(user.File("put.jsonl"), user.File("far.jsonl"));
+        var kept = Peftalign.Call("runs", "gc", user.Run, "--manifest", manifest);
+        Assert.That((kept.Code, kept.Out), Is.EqualTo((0, "nothing to delete\n")), kept.All);
+    }
+
     // With proportions it ends where a part that is due has no row left, though others have.
     [Test]
     public void A_mixture_that_ends_before_its_take_is_told()

@@ -102,6 +102,7 @@ internal static class RunCommand
             ["places"] = j.Labels.Count > 1 ? new JsonArray([.. j.Labels.Zip(j.Places, (label, axes) => (JsonNode)new JsonObject { ["label"] = label, ["axes"] = Axes(axes) })]) : null,
             ["depends_on"] = new JsonArray([.. j.DependsOn.Select(d => (JsonNode)d)]),
         })]),
+        ["missing"] = planned.Missing.Count > 0 ? new JsonArray([.. planned.Missing.Select(path => (JsonNode)path.Path)]) : null,
     };
 
     private static JsonObject Axes(IReadOnlyDictionary<string, string> axes) => new(axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value)));

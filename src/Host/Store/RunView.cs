@@ -60,6 +60,11 @@ internal sealed record RunView(string Name, RunFolder Run, IReadOnlyList<ViewedJ
         }
     }
 
+    /// <summary>Paths that were away when plan.json was made: jobs that read them have other ids in it than those that they once had.</summary>
+    /// <param name="run">A run with a plan that can be read.</param>
+    internal static IReadOnlyList<string> MissingIn(RunFolder run) =>
+        JsonNode.Parse(File.ReadAllText(run.Plan))!["missing"] is JsonArray paths ? [.. paths.Select(path => $"{path}")] : [];
+
     private static ViewedJob Viewed(RunFolder run, IndexedJob job, bool isPlanned) =>
         new(job, job.State == JobState.Finished ? "finished" : IsHeld(run.Job(job.Id)) ? "running" : job.State == JobState.Failed ? "failed" : "stopped", isPlanned);
 

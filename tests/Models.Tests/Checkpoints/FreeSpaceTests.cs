@@ -11,7 +11,7 @@ internal sealed class FreeSpaceTests
     public void What_no_disk_holds_is_refused_with_the_folder_that_the_user_knows()
     {
         var folder = Path.Combine(Shared.Scratch(), "new.partial");
-        Assert.That(() => FreeSpace.Require(folder, 1L << 60), Throws.TypeOf<UserErrorException>().With.Message.Contains("the result takes 1152921504.62 GB and " + Path.GetDirectoryName(folder)));
+        Assert.That(() => FreeSpace.Require(folder, 1L << 60), Throws.TypeOf<UserErrorException>().With.Message.Contains("the result takes 1152921504.61 GB and " + Path.GetDirectoryName(folder)));
         Assert.That(() => FreeSpace.Require(folder, 1), Throws.Nothing);
     }
 
