@@ -27,7 +27,7 @@ internal static class WordRuns
         foreach (var c in text)
         {
             if (char.IsAscii(c) && (char.IsPunctuation(c) || char.IsSymbol(c))) continue; // a word goes on behind it
-            if (IsSpace(c))
+            if (PythonWhiteSpace.Is(c))
             {
                 isInside = false;
                 continue;
@@ -42,9 +42,6 @@ internal static class WordRuns
         }
         return (plain.ToString(), starts);
     }
-
-    // Python parts words at four separators that are no white space here.
-    private static bool IsSpace(char c) => char.IsWhiteSpace(c) || c is >= '\u001c' and <= '\u001f';
 }
 
 /// <summary>Compares runs by their characters.</summary>

@@ -1,11 +1,17 @@
 // --shard-size: the largest weights file that a command writes.
 
+using System.CommandLine;
 using System.Globalization;
 
 namespace PeftAlign.Host.CommandLine;
 
 internal static class ShardSize
 {
+    /// <summary>The option.</summary>
+    /// <param name="standard">The default.</param>
+    internal static Option<string> Option(string standard) =>
+        new("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => standard };
+
     /// <summary>Bytes of a size with a unit of powers of 1000, as transformers reads it.</summary>
     /// <param name="text">As it was given.</param>
     /// <param name="standard">The default.</param>

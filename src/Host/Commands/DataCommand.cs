@@ -115,7 +115,7 @@ internal static class DataCommand
         }
     }
 
-    private static int Words(int? asked, bool areCompared) => asked is not { } words ? new AuditRequest("", "").Ngram
+    private static int Words(int? asked, bool areCompared) => asked is not { } words ? AuditRequest.DefaultNgram
         : areCompared ? AtLeast(1, words, "--ngram") : throw new UserError($"--ngram {words}", "goes with --against", "name the benchmark's rows, or leave it out");
 
     private static bool Side(string truncation) => truncation switch

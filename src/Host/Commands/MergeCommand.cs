@@ -41,7 +41,7 @@ internal static class MergeCommand
         var probe = new Option<string?>("--probe") { HelpName = "F.jsonl", Description = "With --certificate: rows {text} or {ids} on which the drift is measured (default: a built-in text)." };
         var dequantize = new Option<bool>("--dequantize") { Description = "Merge the decoded matrices of models in 4 bits, in the type that they were quantised from." };
         var trainedOver = new QuantizationChoice("--trained-over", null, "With --certificate: adapters were trained over their base in nf4 or fp4; compare them over that and over the full base.");
-        var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => DefaultShard };
+        var shard = ShardSize.Option(DefaultShard);
         var plugins = PluginFolders.Option();
         var command = new Command("merge", Description) { config, output, certificate, probe, dequantize, shard, plugins };
         foreach (var option in trainedOver.Options) command.Add(option);

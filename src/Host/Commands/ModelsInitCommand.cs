@@ -23,7 +23,7 @@ internal static class ModelsInitCommand
         var architecture = new Argument<string>("ARCH") { Description = $"A model_type: {string.Join(", ", ModelArchitectures.BuiltIn.NamesToMake)}, or a plugin's." };
         var target = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "The new model folder." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", Description = "A key of config.json; several are allowed. vocab_size must be given.", DefaultValueFactory = _ => [] };
-        var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => DefaultShard };
+        var shard = ShardSize.Option(DefaultShard);
         var plugins = PluginFolders.Option();
         var command = new Command("init", Description()) { architecture, target, settings, shard, plugins };
         frame.OnRun(command, Uses.Seed | Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>

@@ -31,7 +31,7 @@ internal sealed record EncodedPrompt(int[] Ids, int Cut, bool WithoutSystem);
 internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? template, int maxLength, bool takesLeadingBlank, bool? addSpecialTokens, TextControl? control = null)
 {
     // Python's idea of white space.
-    private static readonly System.Buffers.SearchValues<char> WhiteSpace = System.Buffers.SearchValues.Create([.. Enumerable.Range(0, char.MaxValue).Select(c => (char)c).Where(c => char.IsWhiteSpace(c) || c is >= '\u001c' and <= '\u001f')]);
+    private static readonly System.Buffers.SearchValues<char> WhiteSpace = System.Buffers.SearchValues.Create([.. Enumerable.Range(0, char.MaxValue).Select(c => (char)c).Where(PythonWhiteSpace.Is)]);
 
     /// <summary>What is said where a model is asked in conversations and has no chat template.</summary>
     internal const string NoTemplate = "The benchmark asks in conversations, but the model has no chat template; give the model a chat_template, or ask without conversations (no option chat, rows of texts).";

@@ -32,9 +32,9 @@ internal static class GcCommand
             _ = RunView.Plan(run, given); // what is no run is left alone, by the lock too
             var wanted = parsed.GetValue(manifests)!.SelectMany(manifest => Planning.Read(new Asked(manifest, run.Path, [], null, parsed.GetValue(plugins)!, DryRun: false, UpdateLock: false), cancel).Whole.Jobs).Select(job => job.Id).ToHashSet();
             using var held = isDry ? null : Planning.Hold(run); // a run that goes on may need what looks superfluous
-            // Only now: a run that ended while manifests were planned may have written another plan, and finished its jobs.
             if (wanted.Count == 0 && RunView.MissingIn(run) is [var away, ..])
                 throw new UserError(run.Plan, $"was made while '{away}' was away, so it does not name the finished jobs that read it", "put the file back and name the manifest with --manifest; nothing was deleted");
+            // Only now: a run that ended while manifests were planned may have written another plan, and finished its jobs.
             wanted.UnionWith(RunView.Plan(run, given).Jobs.Select(job => job.Id));
             var found = Garbage.Of(run, wanted);
             var deleted = new List<Garbage>();

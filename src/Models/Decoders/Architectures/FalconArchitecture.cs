@@ -27,7 +27,7 @@ internal sealed class FalconArchitecture : IModelArchitecture
         if (config.Int("n_embed") is not null) throw config.Wrong("n_embed", "absent: hidden_size says the width");
         var isNew = config.Bool("new_decoder_architecture") == true;
         var oneKey = !isNew && (config.Bool("multi_query") ?? true);
-        long hidden = config.HiddenSize, heads = config.HeadCount;
+        long hidden = config.HiddenSize, heads = config.HeadCount, keys = oneKey ? 1 : KeyHeads(config, heads, isNew);
         return new DecoderSpec
         {
             ModelType = config.ModelType,
@@ -35,14 +35,14 @@ internal sealed class FalconArchitecture : IModelArchitecture
             Hidden = hidden,
             Layers = config.LayerCount,
             Heads = heads,
-            KeyValueHeads = oneKey ? 1 : KeyHeads(config, heads, isNew),
+            KeyValueHeads = keys,
             HeadWidth = hidden / heads,
             MaxPositions = config.MaxPositions!.Value,
             TiedHead = config.TieWordEmbeddings,
             Names = new("transformer.word_embeddings", "transformer.h.", "transformer.ln_f"),
             Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
             Rope = config.Rope,
-            Block = Block(config, hidden, (heads + (2 * (oneKey ? 1 : KeyHeads(config, heads, isNew)))) * (hidden / heads), Norms(config, isNew)) with { FusedByHead = !oneKey },
+            Block = Block(config, hidden, (heads + (2 * keys)) * (hidden / heads), Norms(config, isNew)) with { FusedByHead = !oneKey },
         }.TurningWhole();
     }
 

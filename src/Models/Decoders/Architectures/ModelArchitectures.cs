@@ -46,7 +46,7 @@ public sealed class ModelArchitectures
     public IReadOnlyList<string> Names => [.. all.Keys.Order(StringComparer.Ordinal)];
 
     /// <summary>Those of which a new model can be made, sorted.</summary>
-    public IReadOnlyList<string> NamesToMake => [.. Names.Where(name => all[name] is not Gemma3Architecture)];
+    public IReadOnlyList<string> NamesToMake => [.. Names.Where(name => IsMadeAnew(all[name]))];
 
     /// <summary>These and further ones; a built-in one cannot be replaced.</summary>
     /// <param name="further">From plugins, by model_type.</param>
@@ -79,8 +79,10 @@ public sealed class ModelArchitectures
 
     /// <summary>The architecture of a new model.</summary>
     /// <exception cref="UserErrorException">There is none of the name, or it has a part beside its text part.</exception>
-    public IModelArchitecture ToMake(string name) => Find(name) is var found && found is not Gemma3Architecture ? found
+    public IModelArchitecture ToMake(string name) => Find(name) is var found && IsMadeAnew(found) ? found
         : throw new UserErrorException($"The architecture {name} has a part that reads images, which is not made anew; make gemma3_text, its text part alone.");
+
+    private static bool IsMadeAnew(IModelArchitecture architecture) => architecture is not Gemma3Architecture;
 
     /// <summary>What a configuration describes.</summary>
     /// <param name="config">config.json.</param>
