@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Publishing;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Commands;
@@ -62,8 +63,7 @@ internal static class PublishCommand
     private static void Copy(IReadOnlyList<PublishedFile> files, long bytes, (string Target, string Made) folder, CancellationToken cancel)
     {
         var made = folder.Made;
-        var free = new DriveInfo(made).AvailableFreeSpace;
-        if (free < bytes) throw new UserError($"--out {folder.Target}", FormattableString.Invariant($"has {free / 1e6:0} MB free and needs {bytes / 1e6:0} MB"), "make room there, or name a folder on another disk");
+        if (FreeSpace.In(made) is { } free && free < bytes) throw new UserError($"--out {folder.Target}", FormattableString.Invariant($"has {free / 1e6:0} MB free and needs {bytes / 1e6:0} MB"), "make room there, or name a folder on another disk");
         foreach (var file in files)
         {
             cancel.ThrowIfCancellationRequested();

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Host.Doctor;
 
@@ -53,9 +54,9 @@ internal static partial class Machine
 
     private static void Disk(Report report, string key, string folder)
     {
-        var free = new DriveInfo(folder).AvailableFreeSpace;
-        report.Fact("machine", $"{key}_free_bytes", free, $"{Gigabytes(free)} in {folder}");
-        if (free < GB) report.Problem($"{Gigabytes(free)} of disk are free in {folder}", "checkpoints and models need more: free some, or work in another folder");
+        var known = FreeSpace.In(folder);
+        report.Fact("machine", $"{key}_free_bytes", known, $"{(known is { } bytes ? Gigabytes(bytes) : "unknown")} in {folder}");
+        if (known is { } free && free < GB) report.Problem($"{Gigabytes(free)} of disk are free in {folder}", "checkpoints and models need more: free some, or work in another folder");
     }
 
     private static string Vectors()

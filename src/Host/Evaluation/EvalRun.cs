@@ -1,7 +1,6 @@
 // One `eval`: the benchmarks one after the other on one model, which is loaded when the first of them asks something.
 
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
@@ -82,76 +81,5 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var isOther = File.Exists(records) ? !ItemRecords.IsOurs(records) : Directory.Exists(folder.Path) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "judging.json" or "lock"));
         if (isOther) throw new UserError($"--out {target}", "holds other things than an evaluation", "give a new or empty folder");
         return folder;
-    }
-}
-
-/// <summary>What plugins log: warnings as remarks, the rest as details.</summary>
-internal sealed class RemarkLogger(Output output) : ILogger
-{
-    public IDisposable? BeginScope<TState>(TState state)
-        where TState : notnull => null;
-
-    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
-
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-    {
-        if (logLevel >= LogLevel.Warning) output.Warn(formatter(state, exception));
-        else output.Detail(formatter(state, exception));
-    }
-}
-
-/// <summary>A line on stderr every 10 seconds; every 30 while nothing is answered.</summary>
-internal sealed class EvalTicker : IDisposable
-{
-    private static readonly TimeSpan Often = TimeSpan.FromSeconds(10), Silence = TimeSpan.FromSeconds(30);
-
-    private readonly Output output;
-    private readonly string benchmark;
-    private readonly System.Diagnostics.Stopwatch clock = System.Diagnostics.Stopwatch.StartNew();
-    private readonly Timer timer;
-    private readonly Lock door = new();
-    private TimeSpan last;
-    private (long Done, long Total)? at;
-    private long begun = -1;
-
-    internal EvalTicker(Output output, string benchmark)
-    {
-        (this.output, this.benchmark) = (output, benchmark);
-        timer = new Timer(_ => Again(), null, Silence, Silence);
-    }
-
-    internal void Say(long done, long total)
-    {
-        lock (door)
-        {
-            at = (done, total);
-            if (begun < 0)
-            {
-                begun = done;
-                output.Remark(done == total ? $"{benchmark}: all {total} items are answered already" : done > 0 ? $"{benchmark}: {done} of {total} items are answered already" : $"{benchmark}: {total} items");
-                return;
-            }
-            if (clock.Elapsed - last < Often && done < total) return;
-            Tell(done, total);
-        }
-    }
-
-    public void Dispose()
-    {
-        timer.Dispose();
-        lock (door) at = null;
-    }
-
-    // Between two answers, where these take long.
-    private void Again()
-    {
-        lock (door)
-            if (at is { } now && now.Done < now.Total && clock.Elapsed - last >= Silence) Tell(now.Done, now.Total);
-    }
-
-    private void Tell(long done, long total)
-    {
-        last = clock.Elapsed;
-        output.Remark($"{benchmark}: {done} of {total} items ({(done - begun) / Math.Max(0.001, last.TotalSeconds):0.0}/s)");
     }
 }

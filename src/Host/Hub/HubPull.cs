@@ -1,6 +1,8 @@
 // A model from the hub into the cache: revision to commit, files side by side, the branch's reference last, so that a pull
 // that was stopped goes on where it was.
 
+using PeftAlign.Models.Checkpoints;
+
 namespace PeftAlign.Host.Hub;
 
 /// <param name="Id">OWNER/NAME.</param>
@@ -14,8 +16,8 @@ internal sealed class HubPull(HubSettings settings, Action<string> remark, Actio
 {
     private const int AtOnce = 4;
 
-    /// <summary>Bytes that a folder's disk has room for; another answer in tests.</summary>
-    internal Func<string, long> Free { get; init; } = folder => new DriveInfo(folder).AvailableFreeSpace;
+    /// <summary>Bytes that a folder's disk has room for, null = not known; another answer in tests.</summary>
+    internal Func<string, long?> Free { get; init; } = FreeSpace.In;
 
     internal async Task<PulledModel> RunAsync(HubName name, string revision, HubSelection selection, CancellationToken cancel)
     {
@@ -80,8 +82,7 @@ internal sealed class HubPull(HubSettings settings, Action<string> remark, Actio
     private void CheckSpace(HubCache cache, HubName name, IReadOnlyList<HubFile> missing)
     {
         var needed = missing.Sum(file => Math.Max(0, (file.Size ?? 0) - Held(cache, file)));
-        var free = Free(cache.Root);
-        if (needed > free)
+        if (Free(cache.Root) is { } free && needed > free)
             throw new UserError($"{name.Id} has {Inspection.Sizes.Bytes(needed)} to fetch", $"{cache.Root} has room for {Inspection.Sizes.Bytes(free)}", "free some, or set HF_HOME to a larger disk");
     }
 

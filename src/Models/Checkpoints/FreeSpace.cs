@@ -1,13 +1,22 @@
-// Whether a disk has room for weights, asked before minutes of work go into them.
+// Whether a disk has room for what is to be written, asked before minutes of work go into it.
 
 using System.Globalization;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Checkpoints;
 
-internal static class FreeSpace
+/// <summary>Room on a disk.</summary>
+public static class FreeSpace
 {
     private const int NoSpace = 28; // errno on Linux
+
+    /// <summary>Bytes that this process may still write; null where the file system keeps no count, as some that programs serve.</summary>
+    /// <param name="folder">A folder that is there.</param>
+    public static long? In(string folder)
+    {
+        var disk = new DriveInfo(folder);
+        return disk.TotalSize == 0 ? null : disk.AvailableFreeSpace;
+    }
 
     /// <summary>Refuses to begin what the disk cannot hold. What lies beside weights is not counted: only what is certain is refused.</summary>
     /// <param name="folder">Where the weights go; need not be there, but its parent must.</param>
@@ -16,9 +25,7 @@ internal static class FreeSpace
     internal static void Require(string folder, long bytes)
     {
         var shown = Path.GetDirectoryName(Path.GetFullPath(folder))!; // the folder itself may have a temporary name
-        var disk = new DriveInfo(Directory.Exists(folder) ? folder : shown);
-        var free = disk.AvailableFreeSpace;
-        if (free >= bytes || disk.TotalSize == 0) return; // a file system that keeps no count (some that programs serve) says 0 of 0
+        if (In(Directory.Exists(folder) ? folder : shown) is not { } free || free >= bytes) return;
         throw new UserErrorException($"No space left for all of it: the result takes {Shown(bytes)} and {shown} has {Shown(free)} free; make room there, or give --out a folder on another disk.", new IOException("No space left on device", NoSpace));
     }
 
