@@ -15,12 +15,6 @@ internal static class TextPart
     private static readonly HashSet<string> OfWhole =
         ["model_type", "architectures", "auto_map", "tie_word_embeddings", "quantization_config", "dtype", "torch_dtype", "bos_token_id", "eos_token_id", "id2label", "label2id", "num_labels"];
 
-    // What transformers' class has where text_config does not say; releases leave out what equals it.
-    private const string Defaults = """
-        {"vocab_size":262208,"hidden_size":2304,"intermediate_size":9216,"num_hidden_layers":26,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":256,
-         "max_position_embeddings":131072,"rms_norm_eps":1e-6,"pad_token_id":0,"eos_token_id":1,"bos_token_id":2,"query_pre_attn_scalar":256,"sliding_window":4096}
-        """;
-
     /// <summary>Whether a model type's keys lie in text_config.</summary>
     internal static bool IsNested(string? modelType) => modelType == Type;
 
@@ -35,7 +29,7 @@ internal static class TextPart
     {
         var reader = new ConfigReader(file, json);
         if (!(json.TryGetProperty("model_type", out var type) && type.ValueKind == JsonValueKind.String && IsNested(type.GetString()))) return null;
-        var view = JsonNode.Parse(Defaults)!.AsObject();
+        var view = Defaults();
         if (reader.Child(Key) is { } text)
         {
             if (text.Text("model_type") is { } own && own != TextType) throw text.Wrong("model_type", own, $"{TextType} or absent in a {Type}");
@@ -54,5 +48,28 @@ internal static class TextPart
         if (!IsNested((string?)config["model_type"])) return config;
         if (config[Key] is not JsonObject) config[Key] = new JsonObject();
         return config[Key]!.AsObject();
+    }
+
+    // What transformers' class has where text_config does not say; releases leave out what equals it, sizes too.
+    private static JsonObject Defaults()
+    {
+        var known = ClassDefaults.Of(TextType);
+        return new()
+        {
+            ["vocab_size"] = 262208,
+            ["hidden_size"] = 2304,
+            ["intermediate_size"] = 9216,
+            ["num_hidden_layers"] = 26,
+            ["num_attention_heads"] = 8,
+            ["num_key_value_heads"] = known.KeyValueHeads,
+            ["head_dim"] = known.HeadWidth,
+            ["max_position_embeddings"] = known.Positions,
+            ["sliding_window"] = known.Window,
+            ["pad_token_id"] = known.Pad,
+            ["eos_token_id"] = 1,
+            ["bos_token_id"] = 2,
+            ["rms_norm_eps"] = 1e-6,
+            ["query_pre_attn_scalar"] = 256,
+        };
     }
 }

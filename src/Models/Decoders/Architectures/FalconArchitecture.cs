@@ -28,22 +28,8 @@ internal sealed class FalconArchitecture : IModelArchitecture
         var isNew = config.Bool("new_decoder_architecture") == true;
         var oneKey = !isNew && (config.Bool("multi_query") ?? true);
         long hidden = config.HiddenSize, heads = config.HeadCount, keys = oneKey ? 1 : KeyHeads(config, heads, isNew);
-        return new DecoderSpec
-        {
-            ModelType = config.ModelType,
-            Vocabulary = config.VocabularySize,
-            Hidden = hidden,
-            Layers = config.LayerCount,
-            Heads = heads,
-            KeyValueHeads = keys,
-            HeadWidth = hidden / heads,
-            MaxPositions = config.MaxPositions!.Value,
-            TiedHead = config.TieWordEmbeddings,
-            Names = new("transformer.word_embeddings", "transformer.h.", "transformer.ln_f"),
-            Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
-            Rope = config.Rope,
-            Block = Block(config, hidden, (heads + (2 * keys)) * (hidden / heads), Norms(config, isNew)) with { FusedByHead = !oneKey },
-        }.TurningWhole();
+        var block = Block(config, hidden, (heads + (2 * keys)) * (hidden / heads), Norms(config, isNew)) with { FusedByHead = !oneKey };
+        return (DecoderShape.WithLayerNorm(config, new("transformer.word_embeddings", "transformer.h.", "transformer.ln_f"), block) with { KeyValueHeads = keys, Rope = config.Rope }).TurningWhole();
     }
 
     // Of the older shape num_kv_heads counts only where it says nothing new.

@@ -23,34 +23,22 @@ internal sealed class GptJArchitecture : IModelArchitecture
     {
         long hidden = config.HiddenSize, width = hidden / config.HeadCount, inner = config.IntermediateSize ?? 4 * hidden;
         LinearSpec Projection(string name) => new(name, hidden, hidden);
-        return new DecoderSpec
+        return DecoderShape.WithLayerNorm(config, new("transformer.wte", "transformer.h.", "transformer.ln_f"), new BlockSpec
         {
-            ModelType = config.ModelType,
-            Vocabulary = config.VocabularySize,
-            Hidden = hidden,
-            Layers = config.LayerCount,
-            Heads = config.HeadCount,
-            KeyValueHeads = config.HeadCount,
-            HeadWidth = width,
-            MaxPositions = config.MaxPositions!.Value,
-            TiedHead = config.TieWordEmbeddings,
+            Parallel = true,
+            AttentionNorm = "ln_1",
+            AttentionInputs = [Projection("attn.q_proj"), Projection("attn.k_proj"), Projection("attn.v_proj")],
+            AttentionOutput = Projection("attn.out_proj"),
+            FeedForwardNorm = "ln_1",
+            FeedForwardInputs = [new("mlp.fc_in", hidden, inner) { Bias = true }],
+            Gated = false,
+            Activation = config.ActivationOr(Activation.GeluTanh),
+            FeedForwardOutput = new("mlp.fc_out", inner, hidden) { Bias = true },
+        }) with
+        {
             HeadBias = true,
-            Names = new("transformer.wte", "transformer.h.", "transformer.ln_f"),
-            Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
             Rope = new RopeParameters("default", Base) { PartialRotaryFactor = Share(config, width) },
             TurnsPairs = true,
-            Block = new BlockSpec
-            {
-                Parallel = true,
-                AttentionNorm = "ln_1",
-                AttentionInputs = [Projection("attn.q_proj"), Projection("attn.k_proj"), Projection("attn.v_proj")],
-                AttentionOutput = Projection("attn.out_proj"),
-                FeedForwardNorm = "ln_1",
-                FeedForwardInputs = [new("mlp.fc_in", hidden, inner) { Bias = true }],
-                Gated = false,
-                Activation = config.ActivationOr(Activation.GeluTanh),
-                FeedForwardOutput = new("mlp.fc_out", inner, hidden) { Bias = true },
-            },
         };
     }
 

@@ -23,33 +23,18 @@ internal sealed class GptNeoXArchitecture : IModelArchitecture
     {
         long hidden = config.HiddenSize, inner = config.IntermediateSize ?? 24576;
         var bias = config.Bool("attention_bias") ?? true;
-        return new DecoderSpec
+        return DecoderShape.WithLayerNorm(config, new("gpt_neox.embed_in", "gpt_neox.layers.", "gpt_neox.final_layer_norm") { StoredHead = "embed_out" }, new BlockSpec
         {
-            ModelType = config.ModelType,
-            Vocabulary = config.VocabularySize,
-            Hidden = hidden,
-            Layers = config.LayerCount,
-            Heads = config.HeadCount,
-            KeyValueHeads = config.HeadCount,
-            HeadWidth = hidden / config.HeadCount,
-            MaxPositions = config.MaxPositions!.Value,
-            TiedHead = config.TieWordEmbeddings,
-            Names = new("gpt_neox.embed_in", "gpt_neox.layers.", "gpt_neox.final_layer_norm") { StoredHead = "embed_out" },
-            Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
-            Rope = config.Rope,
-            Block = new BlockSpec
-            {
-                Parallel = config.Bool("use_parallel_residual") ?? true,
-                AttentionNorm = "input_layernorm",
-                AttentionInputs = [new("attention.query_key_value", hidden, 3 * hidden) { Bias = bias }],
-                FusedByHead = true,
-                AttentionOutput = new("attention.dense", hidden, hidden) { Bias = bias },
-                FeedForwardNorm = "post_attention_layernorm",
-                FeedForwardInputs = [new("mlp.dense_h_to_4h", hidden, inner) { Bias = true }],
-                Gated = false,
-                Activation = config.ActivationOr(Activation.Gelu),
-                FeedForwardOutput = new("mlp.dense_4h_to_h", inner, hidden) { Bias = true },
-            },
-        };
+            Parallel = config.Bool("use_parallel_residual") ?? true,
+            AttentionNorm = "input_layernorm",
+            AttentionInputs = [new("attention.query_key_value", hidden, 3 * hidden) { Bias = bias }],
+            FusedByHead = true,
+            AttentionOutput = new("attention.dense", hidden, hidden) { Bias = bias },
+            FeedForwardNorm = "post_attention_layernorm",
+            FeedForwardInputs = [new("mlp.dense_h_to_4h", hidden, inner) { Bias = true }],
+            Gated = false,
+            Activation = config.ActivationOr(Activation.Gelu),
+            FeedForwardOutput = new("mlp.dense_4h_to_h", inner, hidden) { Bias = true },
+        }) with { Rope = config.Rope };
     }
 }

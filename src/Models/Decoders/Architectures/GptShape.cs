@@ -6,21 +6,8 @@ namespace PeftAlign.Models.Decoders;
 
 internal static class GptShape
 {
-    internal static DecoderSpec Of(ArchitectureConfig config) => new()
-    {
-        ModelType = config.ModelType,
-        Vocabulary = config.VocabularySize,
-        Hidden = config.HiddenSize,
-        Layers = config.LayerCount,
-        Heads = config.HeadCount,
-        KeyValueHeads = config.HeadCount,
-        HeadWidth = config.HeadDim,
-        MaxPositions = config.MaxPositions!.Value,
-        TiedHead = config.TieWordEmbeddings,
-        Names = new("transformer.wte", "transformer.h.", "transformer.ln_f") { Positions = "transformer.wpe" },
-        Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
-        Block = Block(config),
-    };
+    internal static DecoderSpec Of(ArchitectureConfig config) =>
+        DecoderShape.WithLayerNorm(config, new("transformer.wte", "transformer.h.", "transformer.ln_f") { Positions = "transformer.wpe" }, Block(config)) with { HeadWidth = config.HeadDim };
 
     /// <summary>GPT-Neo's: only queries, keys and values without biases.</summary>
     internal static BlockSpec Block(ArchitectureConfig config)

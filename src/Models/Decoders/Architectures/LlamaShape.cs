@@ -17,30 +17,22 @@ public static class LlamaShape
         long hidden = config.HiddenSize, width = config.Int("head_dim", 1) ?? headWidth ?? config.HeadDim;
         var (queries, keys) = (config.HeadCount * width, config.KeyValueHeadCount * width);
         var inner = config.IntermediateSize ?? throw config.Wrong("intermediate_size", "a positive whole number");
-        return new DecoderSpec
+        var block = new BlockSpec
         {
-            ModelType = config.ModelType,
-            Vocabulary = config.VocabularySize,
-            Hidden = hidden,
-            Layers = config.LayerCount,
-            Heads = config.HeadCount,
+            AttentionNorm = "input_layernorm",
+            AttentionInputs = [new("self_attn.q_proj", hidden, queries), new("self_attn.k_proj", hidden, keys), new("self_attn.v_proj", hidden, keys)],
+            AttentionOutput = new("self_attn.o_proj", queries, hidden),
+            FeedForwardNorm = "post_attention_layernorm",
+            FeedForwardInputs = [new("mlp.gate_proj", hidden, inner), new("mlp.up_proj", hidden, inner)],
+            Activation = config.ActivationOr(Activation.Silu),
+            FeedForwardOutput = new("mlp.down_proj", inner, hidden),
+        };
+        return DecoderShape.Of(config, new NormSpec(NormKind.Rms, config.NormEpsilon ?? 1e-6), block) with
+        {
             KeyValueHeads = config.KeyValueHeadCount,
             HeadWidth = width,
-            MaxPositions = config.MaxPositions ?? 2048,
-            TiedHead = config.TieWordEmbeddings,
             PadToken = config.PaddingRow,
-            Norm = new NormSpec(NormKind.Rms, config.NormEpsilon ?? 1e-6),
             Rope = config.Rope,
-            Block = new BlockSpec
-            {
-                AttentionNorm = "input_layernorm",
-                AttentionInputs = [new("self_attn.q_proj", hidden, queries), new("self_attn.k_proj", hidden, keys), new("self_attn.v_proj", hidden, keys)],
-                AttentionOutput = new("self_attn.o_proj", queries, hidden),
-                FeedForwardNorm = "post_attention_layernorm",
-                FeedForwardInputs = [new("mlp.gate_proj", hidden, inner), new("mlp.up_proj", hidden, inner)],
-                Activation = config.ActivationOr(Activation.Silu),
-                FeedForwardOutput = new("mlp.down_proj", inner, hidden),
-            },
         };
     }
 

@@ -29,28 +29,19 @@ internal sealed class OptArchitecture : IModelArchitecture
         var before = config.Bool("do_layer_norm_before") ?? true;
         long hidden = config.HiddenSize, width = config.Int("word_embed_proj_dim", 1) ?? hidden;
         string? Between(string name) => width == hidden ? null : name;
-        return new DecoderSpec
+        var names = new DecoderNames("model.decoder.embed_tokens", "model.decoder.layers.", before && config.Bool("_remove_final_layer_norm") != true ? "model.decoder.final_layer_norm" : null)
         {
-            ModelType = config.ModelType,
-            Vocabulary = config.VocabularySize,
-            Hidden = hidden,
+            Positions = "model.decoder.embed_positions",
+            EmbeddingOutput = Between("model.decoder.project_in"),
+            HeadInput = Between("model.decoder.project_out"),
+        };
+        var norm = new NormSpec(NormKind.Layer, Epsilon) { HasWeights = config.Bool("layer_norm_elementwise_affine") ?? true };
+        return DecoderShape.Of(config, norm, Block(config, hidden) with { NormsAfter = !before }) with
+        {
             EmbeddingWidth = width,
-            Layers = config.LayerCount,
-            Heads = config.HeadCount,
-            KeyValueHeads = config.HeadCount,
-            HeadWidth = hidden / config.HeadCount,
-            MaxPositions = config.MaxPositions!.Value,
             PositionOffset = Offset,
-            TiedHead = config.TieWordEmbeddings,
             PadToken = config.PaddingRow,
-            Names = new("model.decoder.embed_tokens", "model.decoder.layers.", before && config.Bool("_remove_final_layer_norm") != true ? "model.decoder.final_layer_norm" : null)
-            {
-                Positions = "model.decoder.embed_positions",
-                EmbeddingOutput = Between("model.decoder.project_in"),
-                HeadInput = Between("model.decoder.project_out"),
-            },
-            Norm = new NormSpec(NormKind.Layer, Epsilon) { HasWeights = config.Bool("layer_norm_elementwise_affine") ?? true },
-            Block = Block(config, hidden) with { NormsAfter = !before },
+            Names = names,
         };
     }
 

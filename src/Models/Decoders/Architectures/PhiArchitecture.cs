@@ -23,23 +23,13 @@ internal sealed class PhiArchitecture : IModelArchitecture
     public DecoderSpec Describe(ArchitectureConfig config)
     {
         long hidden = config.HiddenSize, width = config.Int("head_dim", 1) ?? config.HeadDim;
-        return new DecoderSpec
+        return DecoderShape.WithLayerNorm(config, new("model.embed_tokens", "model.layers.", "model.final_layernorm"), Block(config, hidden, width)) with
         {
-            ModelType = config.ModelType,
-            Vocabulary = config.VocabularySize,
-            Hidden = hidden,
-            Layers = config.LayerCount,
-            Heads = config.HeadCount,
             KeyValueHeads = config.KeyValueHeadCount,
             HeadWidth = width,
-            MaxPositions = config.MaxPositions!.Value,
-            TiedHead = config.TieWordEmbeddings,
             HeadBias = true,
             PadToken = config.PaddingRow,
-            Names = new("model.embed_tokens", "model.layers.", "model.final_layernorm"),
-            Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
             Rope = config.Rope,
-            Block = Block(config, hidden, width),
         };
     }
 
