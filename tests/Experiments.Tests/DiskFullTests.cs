@@ -89,6 +89,31 @@ public sealed class DiskFullTests
         }
     }
 
+    // A limit on the size of files plays a full disk: metrics.jsonl meets it after some fifty rows.
+    [Test]
+    public void A_full_disk_ends_the_run_with_its_reason_and_the_last_checkpoint_goes_on()
+    {
+        using var user = new Peftalign();
+        TrainRows.Write(user);
+        string[] options = ["--adapter", "lora", "--r", "1", "--targets", "q_proj", "--max-steps", "120", "--batch-size", "2", "--save-every", "10", "--keep-checkpoints", "2", "--threads", "1"];
+        string[] train = ["train", "sft", "--model", TrainRows.Model, "--data", TrainRows.Path(user), "--out", user.Run, .. options];
+        using var limited = Process.Start(new ProcessStartInfo("bash", ["-c", "trap '' XFSZ; ulimit -f 12; exec \"$@\"", "-", Path.Combine(Peftalign.Repository, "peftalign"), .. train])
+        { RedirectStandardError = true, RedirectStandardOutput = true, Environment = { ["DOTNET_EnableWriteXorExecute"] = "0" } })!; // the runtime's own mapping is a file too
+        var err = limited.StandardError.ReadToEnd();
+        limited.WaitForExit();
+        Assert.That(limited.ExitCode, Is.EqualTo(1), err);
+        Assert.That(err, Does.Contain("metrics.jsonl").And.Contain("Run the same command again"));
+        var kept = Directory.GetDirectories(Path.Combine(user.Run, "checkpoints")).Select(d => int.Parse(Path.GetFileName(d)!)).ToList();
+        Assert.That(kept, Has.Count.EqualTo(2).And.All.GreaterThan(0));
+
+        var end = Peftalign.Call(train);
+        Assert.That(end.Code, Is.Zero, end.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain($"resumed from step {kept.Max()}"));
+        var whole = Peftalign.Call([.. train[..7], user.File("whole"), .. options]);
+        Assert.That(whole.Code, Is.Zero, whole.All);
+        Assert.That(TrainRows.Results(user.Run), Is.EqualTo(TrainRows.Results(user.File("whole"))));
+    }
+
     // The fixture with one more tensor of its vision tower, in a second shard of zeros.
     private static string WithImagePart(Peftalign user, int bytes)
     {

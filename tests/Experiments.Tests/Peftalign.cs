@@ -8,6 +8,13 @@ namespace PeftAlign.Experiments.Tests;
 internal sealed record Outcome(int Code, string Out, string Err)
 {
     public string All => $"exit code {Code}\n{Out}\n{Err}";
+
+    /// <summary>Asserts how it ended and what it said on stderr.</summary>
+    public void Told(int code, string text)
+    {
+        Assert.That(Code, Is.EqualTo(code), All);
+        Assert.That(Err, Does.Contain(text), All);
+    }
 }
 
 /// <summary>A temporary folder with a manifest, and the run made from it.</summary>
