@@ -23,7 +23,7 @@ internal sealed class GptNeoXArchitecture : IModelArchitecture
     {
         long hidden = config.HiddenSize, inner = config.IntermediateSize ?? 24576;
         var bias = config.Bool("attention_bias") ?? true;
-        return DecoderShape.WithLayerNorm(config, new("gpt_neox.embed_in", "gpt_neox.layers.", "gpt_neox.final_layer_norm") { StoredHead = "embed_out" }, new BlockSpec
+        var block = new BlockSpec
         {
             Parallel = config.Bool("use_parallel_residual") ?? true,
             AttentionNorm = "input_layernorm",
@@ -35,6 +35,7 @@ internal sealed class GptNeoXArchitecture : IModelArchitecture
             Gated = false,
             Activation = config.ActivationOr(Activation.Gelu),
             FeedForwardOutput = new("mlp.dense_4h_to_h", inner, hidden) { Bias = true },
-        }) with { Rope = config.Rope };
+        };
+        return DecoderShape.WithLayerNorm(config, new("gpt_neox.embed_in", "gpt_neox.layers.", "gpt_neox.final_layer_norm") { StoredHead = "embed_out" }, block) with { Rope = config.Rope };
     }
 }
