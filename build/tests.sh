@@ -4,7 +4,7 @@
 . "$ROOT/build/lanes.sh"
 . "$ROOT/build/trx.sh"
 
-PASSED=0 FAILED=0 SKIPPED=0 COMPLETE=0 SKIPPED_TESTS=() FAILED_TESTS=()
+PASSED=0 FAILED=0 SKIPPED=0 COMPLETE=0 SKIPPED_TESTS=() FAILED_TESTS=() TESTS_SCRATCH=
 
 # These begin first, so that no lane is left with a long one at the end.
 TESTS_LONG=(Experiments.Tests Host.Tests Models.Tests)
@@ -14,6 +14,7 @@ tests_summary() {
     local status=$?
     trap '' HUP INT TERM # a second one, while lanes are given time to end, would leave them running and say no sum
     lanes_stop
+    if [ -n "$TESTS_SCRATCH" ]; then rm -rf -- "$TESTS_SCRATCH" || true; fi
     if [ "$COMPLETE" = 0 ]; then FAILED=$((FAILED + 1)); fi
     if [ ${#SKIPPED_TESTS[@]} -gt 0 ]; then printf '\nskipped:\n'; printf '  %s\n' "${SKIPPED_TESTS[@]}"; fi
     if [ ${#FAILED_TESTS[@]} -gt 0 ]; then printf '\nfailed:\n'; printf '  %s\n' "${FAILED_TESTS[@]}"; fi
@@ -39,6 +40,7 @@ tests_run() { # ONLY
     mkdir -p -- "$BUILD/results"
     if [ -z "$1" ]; then
         say "checking formatting"
+        tests_scratch formatting
         lane_start formatting "$BUILD/format.log" tests_formatting
     fi
     if [ "$(wc -l <<<"$projects")" -gt 4 ]; then
@@ -72,6 +74,7 @@ tests_projects_with() { # NAME
 # In a lane, where nothing that it sets is seen: its code has 1 for C# and 2 for F#.
 tests_formatting() {
     local roots=() root wrong=0 log
+    export "${SCRATCH[@]}" # the SDK leaves a folder for each restoring of tools
     cd -- "$ROOT"
     for root in src plugins tests; do if [ -d "$root" ]; then roots+=("$root"); fi; done
     log=$("$DOTNET" format whitespace . --folder --verify-no-changes --include "${roots[@]/%//}" 2>&1) || { wrong=1; tests_excerpt "$log"; }
@@ -124,12 +127,30 @@ tests_start() { # PROJECT FILTER
     local name limit=2700 arguments=()
     name=$(basename -- "${1%.?sproj}")
     rm -f -- "$BUILD/results/$name.trx"
+    tests_scratch "$name"
     if [ -n "$2" ]; then arguments=(-- "NUnit.Where=test =~ '$(tests_pattern "$2")'"); fi
     say "testing $name"
     # Of a project that is ended no result is kept: the slow tests get the time that they take on a busy machine.
     if [ "${PEFTALIGN_SLOW:-0}" = 1 ]; then limit=10800; fi
-    lane_start "$name" "$BUILD/results/$name.log" timeout -k 30 "$limit" "$DOTNET" test "$BUILD/artifacts/bin/$name/release/PeftAlign.$name.dll" --nologo \
+    lane_start "$name" "$BUILD/results/$name.log" env "${SCRATCH[@]}" timeout -k 30 "$limit" "$DOTNET" test "$BUILD/artifacts/bin/$name/release/PeftAlign.$name.dll" --nologo \
         --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" --results-directory "$BUILD/results" "${arguments[@]}"
+}
+
+# Sets SCRATCH: the variables that give a lane a folder of its own for temporary files, so that what it leaves there is seen, and goes.
+tests_scratch() { # NAME
+    if [ -z "$TESTS_SCRATCH" ]; then
+        TESTS_SCRATCH=$(mktemp -d -- "$(readlink -f -- "${TMPDIR:-/tmp}")/peftalign-test.XXXXXX") || fail "no folder can be made in ${TMPDIR:-/tmp} (above); set TMPDIR to a folder that is there and can be written"
+    fi
+    mkdir -- "$TESTS_SCRATCH/$1"
+    # NuGet's locks stay where those of other programs are.
+    SCRATCH=("TMPDIR=$TESTS_SCRATCH/$1" "NUGET_SCRATCH=${NUGET_SCRATCH:-${TMPDIR:-/tmp}/NuGetScratch$(id -un)}")
+}
+
+# Removes the folder of a lane that has ended, and prints the names of what was left in it; not the runner's own, and not what .NET has there
+# for debuggers, which a process that is killed leaves.
+tests_left() { # NAME
+    find "$TESTS_SCRATCH/$1" -mindepth 1 -maxdepth 1 ! -name 'clr-debug-pipe-*' ! -name 'dotnet-diagnostic-*-socket' ! -name NUnit.Engine -printf '%f\n' 2>&1 | sort || true
+    rm -rf -- "$TESTS_SCRATCH/${1:?}" || true
 }
 
 tests_next() { # FILTER
@@ -139,7 +160,8 @@ tests_next() { # FILTER
 
 # Shows and counts what a project has left; a test host that crashes, hangs or finds nothing to run is a failure of its own.
 tests_collect() { # NAME STATUS FILTER
-    local results=$BUILD/results/$1.trx passed=0 failed=0 skipped=0 skips=() faults=()
+    local results=$BUILD/results/$1.trx passed=0 failed=0 skipped=0 skips=() faults=() left
+    left=$(tests_left "$1")
     printf '\n%s\n' "$1"
     grep -v -e '^Starting test execution' -e '^A total of 1 test files' -e '^Results File: ' -e '^$' -- "$BUILD/results/$1.log" || true
     if [ -s "$results" ]; then
@@ -149,6 +171,10 @@ tests_collect() { # NAME STATUS FILTER
     fi
     if [ "$failed" = 0 ] && { [ "$2" != 0 ] || { [ -z "$3" ] && [ $((passed + skipped)) = 0 ]; }; }; then
         faults=("$1 ended with code $2 after $passed tests (a crash, a hang, or no tests at all)")
+        say "failed: ${faults[0]}"
+        failed=1
+    elif [ "$failed" = 0 ] && [ -n "$left" ]; then
+        faults=("$1 left $(wc -l <<<"$left") entries in its folder for temporary files: $(head -n 5 <<<"$left" | paste -s -d , | sed 's/,/, /g')")
         say "failed: ${faults[0]}"
         failed=1
     fi

@@ -17,8 +17,31 @@ internal static partial class ProcessEnd
 
     /// <summary>Ends the process at once.</summary>
     /// <param name="code">Its exit code.</param>
+    internal static void Now(int code)
+    {
+        RemoveRuntimeFiles();
+        End(code);
+    }
+
+    // Where debuggers and tools for diagnostics find this process; the runtime would remove them later than here. Their names end in the time
+    // when the process began (field 22 of proc(5)'s stat, of which the second, in brackets, may have spaces).
+    private static void RemoveRuntimeFiles()
+    {
+        try
+        {
+            var fields = File.ReadAllText("/proc/self/stat");
+            var begun = fields[(fields.LastIndexOf(')') + 2)..].Split(' ')[22 - 3];
+            foreach (var name in (string[])["clr-debug-pipe-{0}-in", "clr-debug-pipe-{0}-out", "dotnet-diagnostic-{0}-socket"])
+                File.Delete(Path.Combine(Path.GetTempPath(), name.Replace("{0}", $"{Environment.ProcessId}-{begun}", StringComparison.Ordinal)));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The process ends all the same.
+        }
+    }
+
     [LibraryImport("libc", EntryPoint = "_exit")]
-    internal static partial void Now(int code);
+    private static partial void End(int code);
 
     [LibraryImport("libc", EntryPoint = "fflush")]
     private static partial int Flush(nint all);

@@ -46,6 +46,10 @@ public class PublishTests
         Assert.That(Bare(program).Out, Does.Contain("MALLOC_TOP_PAD_=67108864\n").And.Contain("MALLOC_MMAP_THRESHOLD_=1073741824\n"));
         Assert.That(Bare("/usr/bin/env", "MALLOC_TOP_PAD_=5", program).Out, Does.Contain("MALLOC_TOP_PAD_=5\n"));
 
+        File.WriteAllText(Path.Combine(made, "product", "PeftAlign.Host"), $"#!/bin/sh\nopen=$(/usr/bin/readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)\necho \"$open\" >'{made}/open'\n");
+        Assert.That(Bare("/bin/sh", "-c", $"exec '{program}' <&- >&- 2>&-").Code, Is.Zero);
+        Assert.That(File.ReadAllLines(Path.Combine(made, "open")), Is.EqualTo(Enumerable.Repeat("/dev/null", 3)), "what was closed is open");
+
         var again = Peftalign.Call("publish", "--out", made);
         Assert.That((again.Code, again.Err), Is.EqualTo((2, $"peftalign: --out {made}: is there and not empty; name another folder, or remove it\n")));
     }

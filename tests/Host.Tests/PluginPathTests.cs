@@ -26,7 +26,9 @@ public class PluginPathTests
             new[] { "Acme.TabRows.slnx", "Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "README.md", ".gitignore" }));
         Offline(home);
         Assert.That(Run(0, home, "dotnet", "test", "--no-build"), Does.Contain("Passed:    13"));
+        var temporary = Temporary();
         var packed = Run(0, home, Host, "plugins", "pack", "--out", Path.Combine(folder, "rows.peftplugin")).Trim();
+        Assert.That(Temporary(), Is.SubsetOf(temporary), "packing leaves nothing");
         var installed = Path.Combine(folder, "installed");
         Run(0, folder, Host, "plugins", "add", packed, "--plugins", installed);
         Assert.That(Run(0, folder, Host, "plugins", "list", "--plugins", installed), Does.Contain("acme.tabrows").And.Contain("reader tab_rows"));
@@ -62,6 +64,9 @@ public class PluginPathTests
         Assert.That(Weights("some", "make-model"), Is.EqualTo(start));
         Assert.That(Weights("some", "merge"), Has.Length.EqualTo(start.Length).And.Not.EqualTo(start));
     }
+
+    // NuGet's own folder stays, with its locks.
+    private string[] Temporary() => [.. Directory.GetDirectories(Path.Combine(folder, ".tmp")).Where(path => !Path.GetFileName(path).StartsWith("NuGetScratch", StringComparison.Ordinal))];
 
     private void MergeManifest(string name, double limit) => File.WriteAllText(Path.Combine(folder, name + ".yaml"), $$"""
         peftalign: 1

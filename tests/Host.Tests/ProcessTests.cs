@@ -53,6 +53,31 @@ public partial class ProcessTests
         Assert.That((process.ExitCode, printed, errors), Is.EqualTo((1, "printed by C\n", "a handler of .NET\n")));
     }
 
+    [TestCase("end")]
+    [TestCase("deaf")]
+    public void AnEndWithoutDestructorsLeavesNoTemporaryFiles(string command)
+    {
+        var folder = Directory.CreateTempSubdirectory("peftalign-end-").FullName;
+        try
+        {
+            using var process = Start("PeftAlign.Host.Tests.dll", new() { ["TMPDIR"] = folder }, command);
+            if (command == "deaf")
+            {
+                Assert.That(process.StandardError.ReadLine(), Is.EqualTo("waiting"));
+                Assert.That(Directory.GetFileSystemEntries(folder), Is.Not.Empty, "what the runtime has for debuggers");
+                kill(process.Id, SIGINT);
+                Assert.That(process.StandardError.ReadLine(), Is.EqualTo("told"));
+                kill(process.Id, SIGINT);
+            }
+            Assert.That(process.WaitForExit(Patience), Is.True);
+            Assert.That(Directory.GetFileSystemEntries(folder), Is.Empty);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [TestCase(SIGINT)]
     [TestCase(SIGTERM)]
     public void ASignalEndsWithCode130(int signal)

@@ -2,7 +2,6 @@
 // to the executor are JSON lines on stdout; stderr goes to the log of the running job. When stdin closes, the executor is gone:
 // the job stops at its next step, and the process ends in any case soon after.
 
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
@@ -158,7 +157,7 @@ internal static class JobProcess
                 return; // all jobs are done, and the process is about to end by itself
             }
             Thread.Sleep(Grace);
-            Process.GetCurrentProcess().Kill(); // inside a native call that takes long: no orphan outlives its executor
+            ProcessEnd.Now(ExitCode.Interrupted); // inside a native call that takes long: no orphan outlives its executor
         })
         { IsBackground = true, Name = "parent" };
         watch.Start();

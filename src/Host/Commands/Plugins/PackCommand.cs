@@ -32,7 +32,8 @@ internal static class PackCommand
     {
         var project = Project(Directory.GetCurrentDirectory());
         session.Output.Remark($"building {Path.GetFileName(project)}");
-        await Sdk.RunAsync(["build", project, "-c", "Release", "-nologo", "-v:q", "-nodeReuse:false"], $"{project} does not build", cancel);
+        // Not build, which leaves two empty folders among the temporary files each time.
+        await Sdk.RunAsync(["msbuild", project, "-restore", "-p:Configuration=Release", "-nologo", "-v:q", "-nodeReuse:false"], $"{project} does not build", cancel);
         var folder = await Sdk.RunAsync(["msbuild", project, "-nologo", "-p:Configuration=Release", "-getProperty:TargetDir", "-nodeReuse:false"], $"{project} cannot be read", cancel);
         return folder.Trim();
     }
