@@ -15,7 +15,8 @@ internal sealed record FourBitCode(string Name, float[] Values)
         0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1f,
     ]);
 
-    internal static FourBitCode Fp4 { get; } = new("fp4", [.. new[] { 1f, -1f }.SelectMany(sign => new[] { 0f, 0.0625f, 8f, 12f, 4f, 6f, 2f, 3f }.Select(value => sign * value / 12f))]);
+    // 0 is added since -1 times 0 is -0, and the library's table, which is written into folders, has no sign at its second zero.
+    internal static FourBitCode Fp4 { get; } = new("fp4", [.. new[] { 1f, -1f }.SelectMany(sign => new[] { 0f, 0.0625f, 8f, 12f, 4f, 6f, 2f, 3f }.Select(value => (sign * value / 12f) + 0f))]);
 
     /// <summary>(256) signed: for each power of ten from 10^-6 to 1, twice as many means of neighbours between 0.1 and 1; 0 and 1.</summary>
     internal static float[] Dynamic { get; } = DynamicMap();
