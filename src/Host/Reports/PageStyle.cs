@@ -25,7 +25,7 @@ internal static class PageStyle
         figure { margin: 1em 0; display: inline-block; vertical-align: top; margin-right: 16px } figure.side { display: flex; gap: 20px; flex-wrap: wrap } figure.side ol { font-size: .9em; margin: 0; padding-left: 1.6em } svg { max-width: 100%; height: auto; display: block }
         .legend { font-size: .85em; color: var(--soft); max-width: 440px } .forest .legend { max-width: 740px } .key { display: inline-block; margin-right: 14px } .key i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle }
         svg text { fill: var(--ink); font-size: 12px; font-family: inherit } svg .tick { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums } svg .axis { fill: var(--soft); font-size: 12px } .middle { text-anchor: middle } .end, svg .name { text-anchor: end }
-        svg .inside { fill: var(--bg); font-size: 10px; text-anchor: middle; font-weight: 600 } .grid { stroke: var(--rule); stroke-width: 1 } .reference { stroke: var(--ink); stroke-dasharray: 4 3 } .line { fill: none; stroke-width: 1.8 } .whisker { stroke-width: 2 } .bar { fill: var(--c0) }
+        svg .inside { fill: var(--bg); font-size: 10px; text-anchor: middle; font-weight: 600 } .grid { stroke: var(--rule); stroke-width: 1 } .line { fill: none; stroke-width: 1.8 } .whisker { stroke-width: 2 } .bar { fill: var(--c0) }
         {{string.Join('\n', Enumerable.Range(0, Plot.Colours).Select(k => $".line.c{k}, .whisker.c{k} {{ stroke: var(--c{k}) }} .dot.c{k} {{ fill: var(--c{k}) }} i.c{k} {{ background: var(--c{k}); print-color-adjust: exact; -webkit-print-color-adjust: exact }}"))}}
         </style></head><body>
         {{body}}

@@ -26,12 +26,13 @@ internal static class Plot
     private const double Left = 62, Right = 14, Top = 12, Bottom = 42;
 
     /// <summary>Lines over a common axis.</summary>
-    internal static string Lines(IReadOnlyList<Series> series, string xLabel, string yLabel, double width = 440, double height = 250, bool points = false, bool log2 = false)
+    internal static string Lines(IReadOnlyList<Series> series, string xLabel, string yLabel, bool points = false, bool log2 = false)
     {
+        const double Width = 440, Height = 250;
         var all = series.SelectMany(s => s.Points).ToList();
-        var (x, y) = (log2 ? Scale.Log2(all.Select(p => p.X), Left, width - Right) : Scale.Of(all.Select(p => p.X), Left, width - Right), Scale.Of(all.Select(p => p.Y), height - Bottom, Top));
-        var svg = Open(width, height, $"{yLabel} over {xLabel}");
-        Axes(svg, x, y, xLabel, yLabel, width, height);
+        var (x, y) = (log2 ? Scale.Log2(all.Select(p => p.X), Left, Width - Right) : Scale.Of(all.Select(p => p.X), Left, Width - Right), Scale.Of(all.Select(p => p.Y), Height - Bottom, Top));
+        var svg = Open(Width, Height, $"{yLabel} over {xLabel}");
+        Axes(svg, x, y, xLabel, yLabel, Width, Height);
         foreach (var (s, k) in series.Select((s, k) => (s, (s.Colour ?? k) % Colours)).OrderBy(line => line.s.Faint ? 0 : 1))
         {
             svg.Append(CultureInfo.InvariantCulture, $"<polyline class=\"line c{k}{(s.Faint ? " faint" : "")}\" points=\"{string.Join(' ', s.Points.Select(p => $"{N(x.At(p.X))},{N(y.At(p.Y))}"))}\"><title>{Text(s.Name)}</title></polyline>");
@@ -42,12 +43,13 @@ internal static class Plot
     }
 
     /// <summary>Named points in a plane with their intervals; a number stands at each, which the list beside the plot explains.</summary>
-    internal static string Scatter(IReadOnlyList<(Whisker X, Whisker Y)> marks, string xLabel, string yLabel, double width = 560, double height = 380)
+    internal static string Scatter(IReadOnlyList<(Whisker X, Whisker Y)> marks, string xLabel, string yLabel)
     {
-        var x = Scale.Of(marks.SelectMany(m => Span(m.X)), Left, width - Right);
-        var y = Scale.Of(marks.SelectMany(m => Span(m.Y)), height - Bottom, Top);
-        var svg = Open(width, height, $"{yLabel} against {xLabel}");
-        Axes(svg, x, y, xLabel, yLabel, width, height);
+        const double Width = 560, Height = 380;
+        var x = Scale.Of(marks.SelectMany(m => Span(m.X)), Left, Width - Right);
+        var y = Scale.Of(marks.SelectMany(m => Span(m.Y)), Height - Bottom, Top);
+        var svg = Open(Width, Height, $"{yLabel} against {xLabel}");
+        Axes(svg, x, y, xLabel, yLabel, Width, Height);
         foreach (var ((a, b), k) in marks.Select((m, k) => (m, k)))
         {
             var (px, py) = (x.At(a.Value), y.At(b.Value));
@@ -59,36 +61,35 @@ internal static class Plot
         return svg.Append("</svg>").ToString();
     }
 
-    /// <summary>Values with intervals, one below the other, with a line at a number.</summary>
-    internal static string Forest(IReadOnlyList<Whisker> rows, string label, double? reference = null, double width = 760)
+    /// <summary>Values with intervals, one below the other.</summary>
+    internal static string Forest(IReadOnlyList<Whisker> rows, string label)
     {
-        const double Step = 22, Names = 300;
+        const double Width = 760, Step = 22, Names = 300;
         var height = (rows.Count * Step) + 34;
-        var x = Scale.Of(rows.SelectMany(Span).Concat(reference is { } r ? [r] : []), Names, width - 70);
-        var svg = Open(width, height, label);
+        var x = Scale.Of(rows.SelectMany(Span), Names, Width - 70);
+        var svg = Open(Width, height, label);
         foreach (var tick in x.Ticks)
             svg.Append($"<line class=\"grid\" x1=\"{N(x.At(tick))}\" x2=\"{N(x.At(tick))}\" y1=\"4\" y2=\"{N(height - 20)}\"/><text class=\"tick middle\" x=\"{N(x.At(tick))}\" y=\"{N(height - 6)}\">{x.Text(tick)}</text>");
-        if (reference is { } at) svg.Append($"<line class=\"reference\" x1=\"{N(x.At(at))}\" x2=\"{N(x.At(at))}\" y1=\"4\" y2=\"{N(height - 20)}\"/>");
         foreach (var (row, k) in rows.Select((row, k) => (row, k)))
         {
             var y = 16 + (k * Step);
             svg.Append($"<text class=\"name\" x=\"{N(Names - 12)}\" y=\"{N(y + 4)}\">{Text(Cut(row.Label, 46))}<title>{Text(row.Label)}</title></text>");
             if (double.IsFinite(row.Lower)) svg.Append($"<line class=\"whisker {row.Class}\" x1=\"{N(x.At(row.Lower))}\" x2=\"{N(x.At(row.Upper))}\" y1=\"{N(y)}\" y2=\"{N(y)}\"/>");
             svg.Append($"<circle class=\"dot {row.Class}\" cx=\"{N(x.At(row.Value))}\" cy=\"{N(y)}\" r=\"4\"><title>{Text($"{row.Label}: {Short(row.Value)}")}</title></circle>");
-            svg.Append($"<text class=\"tick\" x=\"{N(width - 62)}\" y=\"{N(y + 4)}\">{Short(row.Value)}</text>");
+            svg.Append($"<text class=\"tick\" x=\"{N(Width - 62)}\" y=\"{N(y + 4)}\">{Short(row.Value)}</text>");
         }
         return svg.Append("</svg>").ToString();
     }
 
     /// <summary>Shares of one, as bars.</summary>
-    internal static string Bars(IReadOnlyList<(string Name, double Share, string Note)> bars, string label, double width = 560)
+    internal static string Bars(IReadOnlyList<(string Name, double Share, string Note)> bars, string label)
     {
-        const double Step = 26, LeastNames = 110, Letter = 6.6;
+        const double Width = 560, Step = 26, LeastNames = 110, Letter = 6.6;
         var names = bars.Select(bar => bar.Name.Length * Letter).Append(LeastNames).Max();
-        var svg = Open(width, (bars.Count * Step) + 8, label);
+        var svg = Open(Width, (bars.Count * Step) + 8, label);
         foreach (var (bar, k) in bars.Select((bar, k) => (bar, k)))
         {
-            var (y, length) = (6 + (k * Step), Math.Clamp(bar.Share, 0, 1) * (width - names - 150));
+            var (y, length) = (6 + (k * Step), Math.Clamp(bar.Share, 0, 1) * (Width - names - 150));
             svg.Append($"<text class=\"name\" x=\"{N(names - 8)}\" y=\"{N(y + 13)}\">{Text(bar.Name)}</text><rect class=\"bar\" x=\"{N(names)}\" y=\"{N(y)}\" width=\"{N(Math.Max(length, 1))}\" height=\"17\"/><text class=\"tick\" x=\"{N(names + length + 6)}\" y=\"{N(y + 13)}\">{Text(bar.Note)}</text>");
         }
         return svg.Append("</svg>").ToString();

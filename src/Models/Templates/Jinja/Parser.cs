@@ -141,9 +141,9 @@ internal sealed partial class Parser
         return body;
     }
 
-    private Block ClosedBody(string tag, bool loop = false, bool callable = false)
+    private Block ClosedBody(string tag, bool callable = false)
     {
-        Block body = Body(tag, ["end" + tag], loop, callable);
+        Block body = Body(tag, ["end" + tag], callable: callable);
         Next();
         return body;
     }
