@@ -99,7 +99,7 @@ make_product() {
         local fresh
         mkdir -p -- "$BUILD/product"
         fresh=$(mktemp -d "$BUILD/product/new.XXXXXX")
-        dotnet_build "$ROOT/build/product.proj" "-p:ProductFolder=$fresh/" "-p:NativeFolder=$BUILD/native/$NATIVE_KEY" || { rm -rf -- "$fresh"; exit 1; }
+        dotnet_build "$ROOT/build/product.proj" "-p:ProductFolder=$(msbuild_text "$fresh/")" "-p:NativeFolder=$(msbuild_text "$BUILD/native/$NATIVE_KEY")" || { rm -rf -- "$fresh"; exit 1; }
         chmod 755 -- "$fresh"
         mv -T -- "$fresh" "$folder"
         remove_old_products "$folder"

@@ -84,6 +84,20 @@ public class PartTests
     }
 
     [Test]
+    public void WithoutAPlaceForTemporaryFilesTheVariableIsNamed()
+    {
+        var outcome = clone.Bash(". \"$ROOT/build/dotnet.sh\"; dotnet_ensure", new() { ["TMPDIR"] = "/nonexistent" });
+        Assert.That(outcome, Is.EqualTo(new Outcome(2, "", "peftalign: TMPDIR is '/nonexistent': no temporary file can be made in /nonexistent; set TMPDIR to a folder that is there and can be written\n")));
+    }
+
+    [Test]
+    public void WhatMSBuildWouldReadAsItsOwnIsWrittenInNumbers()
+    {
+        var outcome = clone.Bash(". \"$ROOT/build/dotnet.sh\"; msbuild_text \"/a user's/100%/a;b\"; msbuild_text '/$(x)@y z'");
+        Assert.That(outcome, Is.EqualTo(new Outcome(0, "/a user%27s/100%25/a%3Bb/%24%28x%29%40y z", "")));
+    }
+
+    [Test]
     public void TheKeyKnowsNamesAndContents()
     {
         var outcome = clone.Bash("""
