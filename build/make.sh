@@ -55,7 +55,8 @@ make_parts() {
 
 native_key() {
     libtorch_describe
-    NATIVE_KEY=$({ content_key native build/libtorch.sh; libtorch_identity; g++ -dumpfullversion 2>/dev/null; } | sha256sum | cut -c1-16)
+    # The library's time is told in one zone, whichever the user's is.
+    NATIVE_KEY=$({ content_key native build/libtorch.sh; TZ=UTC0 libtorch_identity; g++ -dumpfullversion 2>/dev/null; } | sha256sum | cut -c1-16)
 }
 
 make_native() {

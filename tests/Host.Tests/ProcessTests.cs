@@ -60,7 +60,7 @@ public partial class ProcessTests
         var folder = Directory.CreateTempSubdirectory("peftalign-end-").FullName;
         try
         {
-            using var process = Start("PeftAlign.Host.Tests.dll", new() { ["TMPDIR"] = folder }, command);
+            using var process = Start("PeftAlign.Host.Tests.dll", new() { ["TMPDIR"] = folder }, [command]);
             if (command == "deaf")
             {
                 Assert.That(process.StandardError.ReadLine(), Is.EqualTo("waiting"));

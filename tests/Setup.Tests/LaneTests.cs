@@ -82,7 +82,7 @@ public class LaneTests
         Assert.That(outcome.Out, Does.EndWith("\nfailed:\n  A.Tests left 2 entries in its folder for temporary files: a folder, other\n2 passed, 1 failed\n"), outcome.Err);
         Assert.That(outcome.Code, Is.EqualTo(1));
         var folders = File.ReadAllLines(Path.Combine(Results, "folders"));
-        Assert.That(folders, Is.Unique.And.Count.EqualTo(2));
+        Assert.That(folders, Is.Unique.And.Length.EqualTo(2));
         Assert.That(folders.Append(Path.GetDirectoryName(folders[0])), Has.None.Matches<string>(Directory.Exists));
     }
 
