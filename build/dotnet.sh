@@ -3,6 +3,9 @@
 SDK_MAJOR=10
 
 dotnet_ensure() {
+    # MSBuild would speak of an internal failure.
+    [ -d "${TMPDIR:-/tmp}" ] && [ -w "${TMPDIR:-/tmp}" ] ||
+        fail "TMPDIR is '${TMPDIR:-}': no temporary file can be made in ${TMPDIR:-/tmp}; set TMPDIR to a folder that is there and can be written"
     DOTNET=$(dotnet_find) || fail "no .NET SDK here; install the .NET $SDK_MAJOR SDK (https://dot.net) and put dotnet on the PATH"
     local found newest
     # Without ICU on the machine the SDK would not start otherwise.
@@ -48,4 +51,15 @@ dotnet_build() { # PROJECT [MSBUILD ARGUMENT]...
         say "the build failed; the whole log is $BUILD/build.log"
         return 1
     fi
+}
+
+# A text as MSBuild writes it, to which some characters mean something.
+msbuild_text() { # TEXT
+    local text=${1//%/%25}
+    text=${text//;/%3B}
+    text=${text//\$/%24}
+    text=${text//@/%40}
+    text=${text//\(/%28}
+    text=${text//\)/%29}
+    printf '%s' "${text//\'/%27}"
 }

@@ -55,7 +55,8 @@ make_parts() {
 
 native_key() {
     libtorch_describe
-    NATIVE_KEY=$({ content_key native build/libtorch.sh; libtorch_identity; g++ -dumpfullversion 2>/dev/null; } | sha256sum | cut -c1-16)
+    # The library's time is told in one zone, whichever the user's is.
+    NATIVE_KEY=$({ content_key native build/libtorch.sh; TZ=UTC0 libtorch_identity; g++ -dumpfullversion 2>/dev/null; } | sha256sum | cut -c1-16)
 }
 
 make_native() {
@@ -99,7 +100,7 @@ make_product() {
         local fresh
         mkdir -p -- "$BUILD/product"
         fresh=$(mktemp -d "$BUILD/product/new.XXXXXX")
-        dotnet_build "$ROOT/build/product.proj" "-p:ProductFolder=$fresh/" "-p:NativeFolder=$BUILD/native/$NATIVE_KEY" || { rm -rf -- "$fresh"; exit 1; }
+        dotnet_build "$ROOT/build/product.proj" "-p:ProductFolder=$(msbuild_text "$fresh/")" "-p:NativeFolder=$(msbuild_text "$BUILD/native/$NATIVE_KEY")" || { rm -rf -- "$fresh"; exit 1; }
         chmod 755 -- "$fresh"
         mv -T -- "$fresh" "$folder"
         remove_old_products "$folder"

@@ -39,7 +39,8 @@ internal static class OutsideBuild
               <Import Project="{Path.Combine(Peftalign.Repository, "src", "PluginTool", "Sdk", "Plugin.targets")}" />
             </Project>
             """);
-        using var build = Process.Start(new ProcessStartInfo("dotnet", ["build", folder, "-c", "Release", "-o", Path.Combine(folder, "built"), "-nologo", "-v:q"])
+        // Not build, which leaves two empty folders among the temporary files each time.
+        using var build = Process.Start(new ProcessStartInfo("dotnet", ["msbuild", Path.Combine(folder, name + ".csproj"), "-restore", "-p:Configuration=Release", $"-p:OutputPath={Path.Combine(folder, "built")}/", "-nologo", "-v:q"])
         { RedirectStandardOutput = true, Environment = { ["MSBUILDDISABLENODEREUSE"] = "1", ["UseSharedCompilation"] = "false" } })!;
         var said = build.StandardOutput.ReadToEnd();
         build.WaitForExit();

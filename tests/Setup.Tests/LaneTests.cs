@@ -82,16 +82,8 @@ public class LaneTests
         Assert.That(outcome.Out, Does.EndWith("\nfailed:\n  A.Tests left 2 entries in its folder for temporary files: a folder, other\n2 passed, 1 failed\n"), outcome.Err);
         Assert.That(outcome.Code, Is.EqualTo(1));
         var folders = File.ReadAllLines(Path.Combine(Results, "folders"));
-        Assert.That(folders, Is.Unique.And.Count.EqualTo(2));
+        Assert.That(folders, Is.Unique.And.Length.EqualTo(2));
         Assert.That(folders.Append(Path.GetDirectoryName(folders[0])), Has.None.Matches<string>(Directory.Exists));
-    }
-
-    [Test]
-    public void WithoutAPlaceForTemporaryFilesTheVariableIsNamed()
-    {
-        var outcome = Run(Passes, lanes: 1, before: "export TMPDIR=/nonexistent; ");
-        Assert.That((outcome.Code, outcome.Out), Is.EqualTo((2, "0 passed, 1 failed\n")));
-        Assert.That(outcome.Err, Does.EndWith("peftalign: no folder can be made in /nonexistent (above); set TMPDIR to a folder that is there and can be written\n"));
     }
 
     [Test]

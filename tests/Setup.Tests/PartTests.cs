@@ -84,6 +84,28 @@ public class PartTests
     }
 
     [Test]
+    public void WithoutAPlaceForTemporaryFilesTheVariableIsNamed()
+    {
+        var outcome = clone.Bash(". \"$ROOT/build/dotnet.sh\"; dotnet_ensure", new() { ["TMPDIR"] = "/nonexistent" });
+        Assert.That(outcome, Is.EqualTo(new Outcome(2, "", "peftalign: TMPDIR is '/nonexistent': no temporary file can be made in /nonexistent; set TMPDIR to a folder that is there and can be written\n")));
+    }
+
+    [Test]
+    public void WhatMSBuildWouldReadAsItsOwnIsWrittenInNumbers()
+    {
+        var outcome = clone.Bash(". \"$ROOT/build/dotnet.sh\"; msbuild_text \"/a user's/100%/a;b\"; msbuild_text '/$(x)@y z'");
+        Assert.That(outcome, Is.EqualTo(new Outcome(0, "/a user%27s/100%25/a%3Bb/%24%28x%29%40y z", "")));
+    }
+
+    // Else a change of the clock would compile native/ again, and a clone that cannot be written would be refused.
+    [Test]
+    public void TheNativeKeyIsTheSameInEveryTimeZone()
+    {
+        var outcome = clone.Bash("for zone in UTC0 Asia/Tokyo XYZ-5:30; do TZ=$zone; export TZ; setup_select; native_key; echo \"$NATIVE_KEY\"; done | uniq -c");
+        Assert.That(outcome.Out, Does.Match("^ *3 [0-9a-f]{16}\n$"), outcome.Err);
+    }
+
+    [Test]
     public void TheKeyKnowsNamesAndContents()
     {
         var outcome = clone.Bash("""
@@ -136,7 +158,7 @@ public class PartTests
     public void ACaseIsFoundByItsName()
     {
         var runner = clone.StandIn("runner", "printf '%s\n' \"$@\"").Split(':')[0] + "/runner";
-        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_side_by_side 'Adds(1.5,\"a|b\")' <<<X.Tests.csproj");
+        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_side_by_side 'Adds(1.5,\"a|b\")' <<<X.Tests.csproj; rm -r \"$TESTS_SCRATCH\"");
         Assert.That(outcome.Out, Does.Contain("""
             --
             NUnit.Where=test =~ 'Adds\\(1\\.5,\"a\\|b\"\\)'

@@ -107,7 +107,7 @@ public sealed partial class CheckpointFolder : IDisposable
         {
             if (wanted?.Invoke(tensor.Name) == false) continue;
             if (!tensors.TryAdd(tensor.Name, (file, tensor)))
-                throw Fault.In(tensor.File, tensor.Name, $"{Fault.Quote(tensors[tensor.Name].Tensor.File)} holds it too; {Releases}.");
+                throw Fault.In(tensor.File, tensor.Name, $"{Fault.Quote(System.IO.Path.GetFileName(tensors[tensor.Name].Tensor.File))} beside it holds it too; {Releases}.");
             all.Add(tensor);
         }
     }
