@@ -24,6 +24,9 @@ internal sealed class Peftalign : IDisposable
 
     public static string Repository { get; } = Checkout.Root;
 
+    /// <summary>A LLaMA of 260,000 parameters that was trained on children's stories.</summary>
+    public static string Stories { get; } = Path.Combine(Checkout.Root, "tests", "fixtures", "stories260K");
+
     public string Run => Path.Combine(folder, "out");
 
     public string File(string name) => Path.Combine(folder, name);

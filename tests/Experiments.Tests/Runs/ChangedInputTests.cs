@@ -1,0 +1,182 @@
+// Data or a model that is changed while a command works: no number stands under the content of before.
+
+using System.Diagnostics;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class ChangedInputTests
+{
+    private const string Said = "changed since the plan was made";
+    private static readonly string Model = Peftalign.Stories;
+
+    private const string Manifest = Manifests.Tiny + """
+        name: changed
+        seeds: [1]
+        datasets:
+          world: { reader: jsonl, path: rows.jsonl }
+        methods:
+          teach: { type: sft, learning_rate: 1.0e-2, batch_size: 4, max_steps: 6, save_every: 2 }
+        train:
+          - { models: [tiny], datasets: [world], methods: [teach] }
+        """;
+
+    private static string Rows(string answer) =>
+        string.Concat(Enumerable.Range(0, 20).Select(k => $$"""{"prompt": "{{k}}?", "completion": " {{answer}} {{k}}"}""" + "\n"));
+
+    // Starts a command, and does something once a line of it tells how far it is.
+    private static (int Code, string Err) Call(string line, Action then, params string[] args)
+    {
+        using var process = Peftalign.Start(args);
+        _ = process.StandardOutput.ReadToEndAsync();
+        var said = new List<string>();
+        while (process.StandardError.ReadLine() is { } next)
+        {
+            said.Add(next);
+            if (!next.Contains(line, StringComparison.Ordinal) || said.Count(each => each.Contains(line, StringComparison.Ordinal)) > 1) continue;
+            then();
+        }
+        process.WaitForExit();
+        return (process.ExitCode, string.Join('\n', said));
+    }
+
+    [Test]
+    public void A_run_does_not_train_on_other_data_than_it_planned_with()
+    {
+        using var user = new Peftalign();
+        var manifest = user.Write("changed.yaml", Manifest);
+        user.Write("rows.jsonl", Rows("yes"));
+        var (code, err) = Call("start make-model", () => user.Write("rows.jsonl", Rows("not")), "run", manifest, "--out", user.Run, "--threads", "1");
+        Assert.That((code, err), Is.EqualTo((2, err)));
+        Assert.That(err, Does.Contain($"{user.File("rows.jsonl")}: {Said}").And.Contain("run again"));
+        Assert.That(Directory.GetFiles(Path.Combine(user.Run, "jobs"), "result.json", SearchOption.AllDirectories), Has.Length.EqualTo(1), "the model alone");
+        user.Finish(manifest);
+        Assert.That(Trained(user.Run), Is.Not.EqualTo(Alone("yes")).And.EqualTo(Alone("not")));
+    }
+
+    private static byte[] Trained(string run) =>
+        File.ReadAllBytes(Directory.GetDirectories(Path.Combine(run, "jobs")).Where(job => File.Exists(Path.Combine(job, "metrics.jsonl")) && File.Exists(Path.Combine(job, "result.json"))).Select(job => Path.Combine(job, "model", "model.safetensors")).Single());
+
+    // The same training in a run of its own.
+    private static byte[] Alone(string answer)
+    {
+        using var other = new Peftalign();
+        other.Write("rows.jsonl", Rows(answer));
+        other.Finish(other.Write("changed.yaml", Manifest));
+        return Trained(other.Run);
+    }
+
+    [Test]
+    public void A_training_whose_data_change_ends_and_leaves_nothing_to_go_on_from()
+    {
+        using var user = new Peftalign();
+        string[] Train(string folder) => ["train", "sft", "--model", Model, "--data", user.File("rows.jsonl"), "--out", folder, "--max-steps", "12", "--save-every", "2", "--batch-size", "4", "--threads", "1"];
+        user.Write("rows.jsonl", Rows("yes"));
+        var whole = Peftalign.Call(Train(user.File("whole")));
+        Assert.That(whole.Code, Is.Zero, whole.All);
+        var (code, err) = Call("start train", () => user.Write("rows.jsonl", Rows("not")), Train(user.Run));
+        Assert.That((code, err), Is.EqualTo((2, err)));
+        Assert.That(err, Does.Contain($"{user.File("rows.jsonl")}: {Said}"));
+        user.Write("rows.jsonl", Rows("yes"));
+        var again = Peftalign.Call(Train(user.Run));
+        Assert.That(again.Code, Is.Zero, again.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Not.Contain("resumed from"));
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(user.File("whole"), "model", "model.safetensors"))));
+    }
+
+    // What it has read it has: the hours of a training are not given up for a file that the next experiment needs otherwise.
+    [Test]
+    public void A_training_that_has_read_its_rows_goes_on_and_says_so()
+    {
+        using var user = new Peftalign();
+        string[] Train(string folder) => ["train", "sft", "--model", Model, "--data", user.File("rows.jsonl"), "--out", folder, "--max-steps", "80", "--batch-size", "4", "--threads", "1"];
+        user.Write("rows.jsonl", Rows("yes"));
+        Assert.That(Peftalign.Call(Train(user.File("whole"))).Code, Is.Zero);
+        using var process = Peftalign.Start(Train(user.Run));
+        var (text, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        while (!process.HasExited && !File.Exists(Path.Combine(user.Run, "metrics.jsonl"))) Thread.Sleep(1);
+        user.Write("rows.jsonl", Rows("not"));
+        process.WaitForExit();
+        Assert.That((process.ExitCode, err.Result), Is.EqualTo((0, err.Result)));
+        Assert.That(err.Result, Does.Contain($"{user.File("rows.jsonl")}: changed while").And.Contain("content of before"));
+        Assert.That(text.Result, Is.Not.Empty);
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(user.File("whole"), "model", "model.safetensors"))));
+    }
+
+    // The trained weights would stand beside the configuration and tokenizer of another model.
+    [Test]
+    public void A_training_whose_model_changes_is_not_written_and_goes_on_when_it_is_back()
+    {
+        using var user = new Peftalign();
+        var model = Directory.CreateDirectory(user.File("model")).FullName;
+        foreach (var file in Directory.GetFiles(Model)) File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        string[] Train(string folder) => ["train", "sft", "--model", model, "--data", user.File("rows.jsonl"), "--out", folder, "--max-steps", "120", "--save-every", "20", "--batch-size", "4", "--threads", "1"];
+        user.Write("rows.jsonl", Rows("yes"));
+        Assert.That(Peftalign.Call(Train(user.File("whole"))).Code, Is.Zero);
+        using var process = Peftalign.Start(Train(user.Run));
+        var (_, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        while (!process.HasExited && !Directory.Exists(Path.Combine(user.Run, "checkpoints", "20"))) Thread.Sleep(1);
+        var more = Path.Combine(model, "more.json");
+        File.WriteAllText(more, "{}");
+        process.WaitForExit();
+        Assert.That((process.ExitCode, err.Result), Is.EqualTo((2, err.Result)));
+        Assert.That(err.Result, Does.Contain($"{model}: changed while").And.Contain("put back what was there"));
+        Assert.That(new[] { "model", "result.json" }.Select(name => Path.Combine(user.Run, name)), Has.None.Exist);
+        File.Delete(more);
+        var again = Peftalign.Call(Train(user.Run));
+        Assert.That(again.Code, Is.Zero, again.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("resumed from step 100"));
+        var made = Directory.GetFiles(Path.Combine(user.File("whole"), "model"));
+        Assert.That(Directory.GetFiles(Path.Combine(user.Run, "model")), Has.Length.EqualTo(made.Length));
+        foreach (var file in made) Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", Path.GetFileName(file))), Is.EqualTo(File.ReadAllBytes(file)), file);
+    }
+
+    [Test]
+    public void An_evaluation_whose_model_changes_keeps_no_answer()
+    {
+        using var user = new Peftalign();
+        var (model, lmeval) = (Directory.CreateDirectory(user.File("model")).FullName, Path.Combine(Peftalign.Repository, "tests/Eval.Tests/Fixtures/lmeval"));
+        foreach (var file in Directory.GetFiles(Model)) File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        string[] asked = ["eval", "--model", model, "--out", user.Run, "--threads", "1", "--task", Path.Combine(lmeval, "tasks"), "--data", lmeval, "--benchmarks", "story_chrf"];
+        var (code, err) = Call("items", () => File.WriteAllText(Path.Combine(model, "more.json"), "{}"), asked);
+        Assert.That((code, err), Is.EqualTo((2, err)));
+        Assert.That(err, Does.Contain($"{model}: {Said}"));
+        Assert.That(File.Exists(Path.Combine(user.Run, "results.json")), Is.False);
+        Assert.That(Path.Combine(user.Run, "records.jsonl"), Does.Not.Exist, "it ended before anything was answered");
+        var again = Peftalign.Call(asked);
+        Assert.That(again.Code, Is.Zero, again.All);
+    }
+
+    // What `gc` may delete is decided by the plan that is there when it holds the run, not by one that a run replaced since.
+    [TestCase("--dry-run")]
+    [TestCase("--quiet")]
+    public void Gc_reads_the_plan_last(string flag)
+    {
+        using var user = new Peftalign();
+        static string Plan(string id) => $$"""{"name": "n", "jobs": [{"id": "{{id}}", "kind": "evaluate", "label": "{{id}}", "depends_on": []}]}""";
+        foreach (var name in (string[])["job.json", "result.json"])
+            File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(user.Run, "jobs", "b2")).FullName, name), """{"kind": "evaluate", "label": "b2"}""");
+        File.WriteAllText(Path.Combine(user.Run, "plan.json"), Plan("a1"));
+        using (var large = File.Create(user.File("rows.jsonl"))) large.SetLength(2L << 30); // of holes; planning the manifest reads it, which takes its time
+        using var process = Peftalign.Start("runs", "gc", user.Run, "--manifest", user.Write("changed.yaml", Manifest), flag);
+        var (text, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        while (!process.HasExited && !IsOpen(process, user.File("rows.jsonl"))) Thread.Sleep(1);
+        Assert.That(process.HasExited, Is.False, "it ended before it read the data");
+        File.WriteAllText(Path.Combine(user.Run, "new"), Plan("b2"));
+        File.Move(Path.Combine(user.Run, "new"), Path.Combine(user.Run, "plan.json"), overwrite: true);
+        process.WaitForExit();
+        Assert.That((process.ExitCode, text.Result), Is.EqualTo((0, "nothing to delete\n")), err.Result);
+        Assert.That(File.Exists(Path.Combine(user.Run, "jobs", "b2", "result.json")));
+    }
+
+    private static bool IsOpen(Process process, string file)
+    {
+        try
+        {
+            return Directory.GetFiles($"/proc/{process.Id}/fd").Any(fd => new FileInfo(fd).LinkTarget == file);
+        }
+        catch (IOException)
+        {
+            return false; // it ended between two looks
+        }
+    }
+}
