@@ -65,9 +65,9 @@ public class AheadTests
             mkdir "$BUILD/new" "$BUILD/9.9"; AHEAD_ASSEMBLIES=(PeftAlign.Torch PeftAlign.Core)
             ahead_find() { AHEAD_COMPILER=crossgen AHEAD_FRAMEWORK=$BUILD/9.9; }
             for name in "${AHEAD_ASSEMBLIES[@]}"; do echo "$name" >"$BUILD/new/$name.dll"; done
-            ahead_compile "$BUILD/new"; cat "$BUILD"/new/PeftAlign.{Torch,Core}.dll; echo; ls "$BUILD/ahead" | sed 's/-[0-9a-f]*-/-KEY-/'
+            ahead_compile "$BUILD/new"; cat "$BUILD"/new/PeftAlign.{Torch,Core}.dll; echo; LC_ALL=C ls "$BUILD/ahead" | sed 's/-[0-9a-f]*-/-KEY-/'
             """, new() { ["PATH"] = path });
-        Assert.That(outcome.Out, Is.EqualTo("PeftAlign.Torch\nmade of PeftAlign.Core.dll\ncompile.log\nPeftAlign.Core-KEY-9.9.dll\n"), outcome.Err);
+        Assert.That(outcome.Out, Is.EqualTo("PeftAlign.Torch\nmade of PeftAlign.Core.dll\nPeftAlign.Core-KEY-9.9.dll\ncompile.log\n"), outcome.Err);
         Assert.That(outcome.Err, Does.Contain("PeftAlign.Torch stays as it is"));
     }
 }
