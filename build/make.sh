@@ -2,6 +2,7 @@
 
 . "$ROOT/build/packages.sh"
 . "$ROOT/build/dotnet.sh"
+. "$ROOT/build/ahead.sh"
 
 # The first 16 digits of a hash over names and contents of the files under the given paths, as seen from ROOT.
 content_key() {
@@ -81,10 +82,10 @@ make_native() {
     if [ ! -e "$BUILD/native/current" ]; then swap_link "$NATIVE_KEY" "$BUILD/native/current"; fi
 }
 
-# native/ has a key of its own, and the scripts make no difference to the product.
+# native/ has a key of its own, and the other scripts make no difference to the product.
 product_key() {
     local parts=() name
-    for name in src plugins build/product.proj Directory.Build.props Directory.Build.targets Directory.Packages.props global.json NuGet.config; do
+    for name in src plugins build/product.proj build/ahead.csproj build/ahead.sh Directory.Build.props Directory.Build.targets Directory.Packages.props global.json NuGet.config; do
         if [ -e "$ROOT/$name" ]; then parts+=("$name"); fi
     done
     PRODUCT_KEY=$(content_key "${parts[@]}")
@@ -101,6 +102,7 @@ make_product() {
         mkdir -p -- "$BUILD/product"
         fresh=$(mktemp -d "$BUILD/product/new.XXXXXX")
         dotnet_build "$ROOT/build/product.proj" "-p:ProductFolder=$(msbuild_text "$fresh/")" "-p:NativeFolder=$(msbuild_text "$BUILD/native/$NATIVE_KEY")" || { rm -rf -- "$fresh"; exit 1; }
+        ahead_compile "$fresh"
         chmod 755 -- "$fresh"
         mv -T -- "$fresh" "$folder"
         remove_old_products "$folder"

@@ -61,7 +61,7 @@ public static class ModelFolder
         var stored = new QuantizedWeights(checkpoint, names, reads, device);
         checkpoint.Require(spec.Weights().Where(w => !stored.Holds(w)).ToDictionary(w => names.Of(w.Name), w => w.Shape), name => names.IsIgnored(name) || stored.IsPart(name));
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
-        if ((device ?? torch.CPU).type == DeviceType.CPU) WeightsInMemory.ThrowIfTooMany(folder, spec.Weights().Where(w => !stored.Holds(w)).Select(w => (w, checkpoint.Find(names.Of(w.Name)))), dtype, makes);
+        if ((device ?? torch.CPU).type == DeviceType.CPU) WeightsInMemory.ThrowIfTooMany(folder, spec.Weights().Where(w => !stored.Holds(w)), w => checkpoint.Find(names.Of(w.Name)), dtype, makes);
         using var scope = torch.NewDisposeScope();
         var (weights, quantized) = (new Dictionary<string, Tensor>(), new Dictionary<string, QuantizedMatrix>());
         foreach (var weight in spec.Weights())

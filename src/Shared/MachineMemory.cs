@@ -11,7 +11,15 @@ internal static class MachineMemory
     private const string Groups = "/sys/fs/cgroup";
 
     /// <summary>Bytes of the machine, or of the container or service where that may have fewer.</summary>
-    internal static long Total => Limits().Append(Bytes("MemTotal") is > 0 and var total ? total : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes).Min();
+    internal static long Total
+    {
+        get
+        {
+            var least = Bytes("MemTotal") is > 0 and var total ? total : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+            foreach (var limit in Limits()) least = Math.Min(least, limit);
+            return least;
+        }
+    }
 
     /// <summary>The same with the space to swap to: the most that can be had, whoever has it now.</summary>
     internal static long Limit => Total + Bytes("SwapTotal");

@@ -55,7 +55,7 @@ public sealed class QuantisedPagesTests
     {
         var (weight, stored) = (new WeightSpec("layer.weight", [1L << 30, 1L << 20], WeightRole.Matrix), new StoredTensor("layer.weight", torch.bfloat16, [1L << 30, 1L << 20], "file"));
         var nf4 = new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions());
-        Assert.That(() => WeightsInMemory.ThrowIfTooMany("folder", [(weight, stored)], null, nf4), Throws.TypeOf<UserErrorException>().With.Message.StartsWith("folder: quantised, its weights take 562950.0 GB of memory, and this machine has"));
-        Assert.That(() => WeightsInMemory.ThrowIfTooMany("folder", [(weight, stored)], torch.float32, null), Throws.TypeOf<UserErrorException>().With.Message.StartsWith("folder: as float32 its weights take"));
+        Assert.That(() => WeightsInMemory.ThrowIfTooMany("folder", [weight], _ => stored, null, nf4), Throws.TypeOf<UserErrorException>().With.Message.StartsWith("folder: quantised, its weights take 562950.0 GB of memory, and this machine has"));
+        Assert.That(() => WeightsInMemory.ThrowIfTooMany("folder", [weight], _ => stored, torch.float32, null), Throws.TypeOf<UserErrorException>().With.Message.StartsWith("folder: as float32 its weights take"));
     }
 }

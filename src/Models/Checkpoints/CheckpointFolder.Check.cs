@@ -18,10 +18,12 @@ public sealed partial class CheckpointFolder
     /// <exception cref="UserErrorException">Tensors are missing, or shapes differ; all such tensors are counted, some named.</exception>
     public void Require(IReadOnlyDictionary<string, long[]> wanted, Func<string, bool>? ignored = null)
     {
-        var wrong = wanted.Where(w => tensors.TryGetValue(w.Key, out var t) && !t.Tensor.Shape.SequenceEqual(w.Value)).ToList();
+        var wrong = new List<string>();
+        foreach (var (name, shape) in wanted)
+            if (tensors.TryGetValue(name, out var entry) && !Fits(entry.Tensor.Shape, shape)) wrong.Add(name);
         if (wrong.Count > 0)
         {
-            var shown = wrong.Take(4).Select(w => $"{Fault.Quote(w.Key)} is {Fault.Shape(tensors[w.Key].Tensor.Shape)} and should be {Fault.Shape(w.Value)}");
+            var shown = wrong.Take(4).Select(name => $"{Fault.Quote(name)} is {Fault.Shape(tensors[name].Tensor.Shape)} and should be {Fault.Shape(wanted[name])}");
             var listed = string.Join("; ", shown);
             throw Fault.In(Path, $"{wrong.Count} of {wanted.Count} tensors have another shape than config.json asks for: {listed}. {OtherModel}.");
         }
@@ -30,6 +32,14 @@ public sealed partial class CheckpointFolder
             throw Fault.In(Path, $"{missing.Count} of {wanted.Count} tensors that config.json asks for are not in the weights: {Fault.Some(missing)}. {OtherModel}, or the download is incomplete.");
         var unused = tensors.Keys.Where(name => !wanted.ContainsKey(name) && ignored?.Invoke(name) != true).ToList();
         if (unused.Count > 0) warnings.Add($"{Path}: {unused.Count} of {tensors.Count} tensors are not used by this configuration: {Fault.Some(unused)}.");
+    }
+
+    private static bool Fits(IReadOnlyList<long> shape, long[] wanted)
+    {
+        if (shape.Count != wanted.Length) return false;
+        for (var k = 0; k < wanted.Length; k++)
+            if (shape[k] != wanted[k]) return false;
+        return true;
     }
 
     /// <summary>Whether two tensors have one type, one shape and the same bytes; they are read to their first difference.</summary>

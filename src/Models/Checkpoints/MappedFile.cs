@@ -59,7 +59,8 @@ internal sealed partial class MappedFile : IDisposable
     /// <summary>A contiguous tensor over the file's bytes from <paramref name="offset"/>, or a copy where they are not aligned.</summary>
     public unsafe Tensor Tensor(long offset, long[] shape, torch.ScalarType dtype)
     {
-        var bytes = shape.Aggregate((long)dtype.ElementSize(), (product, size) => product * size);
+        long bytes = dtype.ElementSize();
+        foreach (var size in shape) bytes *= size;
         if (bytes == 0) return torch.empty(shape, dtype);
         var handle = view.SafeMemoryMappedViewHandle;
         byte* start = null;

@@ -12,7 +12,7 @@ using PeftAlign.Torch;
 namespace PeftAlign.Models.Checkpoints;
 
 /// <summary>One tensor's place in the file, from its start.</summary>
-internal readonly record struct SafetensorsPlace(StoredTensor Tensor, long Begin, long End);
+internal sealed record SafetensorsPlace(StoredTensor Tensor, long Begin, long End);
 
 internal sealed class SafetensorsHeader
 {
@@ -104,7 +104,7 @@ internal sealed class SafetensorsHeader
     {
         if (reader.TokenType != JsonTokenType.StartObject) throw Fault.In(file, name, $"its entry must be an object, not a {Kind(reader.TokenType)}.");
         string? dtype = null;
-        List<long>? shape = null, offsets = null;
+        long[]? shape = null, offsets = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var key = reader.GetString()!;
@@ -121,37 +121,40 @@ internal sealed class SafetensorsHeader
 
     private UserErrorException Missing(string name, string key) => Fault.In(file, name, $"its entry lacks {key}; the file is damaged, write it again.");
 
-    private List<long> Naturals(ref Utf8JsonReader reader, string name, string key)
+    private long[] Naturals(ref Utf8JsonReader reader, string name, string key)
     {
         if (reader.TokenType != JsonTokenType.StartArray) throw Fault.In(file, name, $"{key} must be a list of whole numbers.");
-        var numbers = new List<long>();
+        var (numbers, count) = (new long[4], 0);
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out var number) || number < 0)
                 throw Fault.In(file, name, $"{key} must hold whole numbers from 0 to 2^63 - 1 only.");
-            numbers.Add(number);
+            if (count == numbers.Length) Array.Resize(ref numbers, 2 * count);
+            numbers[count++] = number;
         }
+        Array.Resize(ref numbers, count);
         return numbers;
     }
 
-    private void Add(string name, string dtypeName, List<long> shape, List<long> offsets)
+    private void Add(string name, string dtypeName, long[] shape, long[] offsets)
     {
         var dtype = SafetensorsDtypes.Find(dtypeName) ?? throw Fault.In(file, name, SafetensorsDtypes.WhyNot(dtypeName) + ".");
-        if (offsets is not [var begin, var end]) throw Fault.In(file, name, $"data_offsets has {offsets.Count} entries; it must have 2.");
+        if (offsets is not [var begin, var end]) throw Fault.In(file, name, $"data_offsets has {offsets.Length} entries; it must have 2.");
         if (begin > end) throw Fault.In(file, name, $"data_offsets [{begin}, {end}] run backwards.");
         if (end > dataLength) throw Fault.In(file, name, $"its data end at byte {end} but the file holds {dataLength}; the file is cut off, copy it again.");
-        if (shape.Count > 64) throw Fault.In(file, name, $"it has {shape.Count} dimensions; the limit is 64.");
-        var bytes = (UInt128)dtype.ElementSize();
+        if (shape.Length > 64) throw Fault.In(file, name, $"it has {shape.Length} dimensions; the limit is 64.");
+        var (bytes, empty) = ((UInt128)dtype.ElementSize(), false);
         // A size of 0 makes the tensor empty, but may not hide the overflow of the others.
         foreach (var size in shape)
         {
             bytes *= (UInt128)Math.Max(size, 1);
+            empty |= size == 0;
             if (bytes > long.MaxValue) throw Fault.In(file, name, $"shape {Fault.Shape(shape)} overflows 2^63 bytes.");
         }
-        if (shape.Contains(0)) bytes = 0;
+        if (empty) bytes = 0;
         if (bytes != (UInt128)(end - begin))
             throw Fault.In(file, name, $"shape {Fault.Shape(shape)} of {dtypeName} needs {bytes} bytes but data_offsets [{begin}, {end}] hold {end - begin}.");
-        Places.Add(new SafetensorsPlace(new StoredTensor(name, dtype, [.. shape], file), begin, end));
+        Places.Add(new SafetensorsPlace(new StoredTensor(name, dtype, shape, file), begin, end));
     }
 
     private void CheckCoverage()

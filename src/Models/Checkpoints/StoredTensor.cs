@@ -12,7 +12,15 @@ namespace PeftAlign.Models.Checkpoints;
 public sealed record StoredTensor(string Name, torch.ScalarType DType, IReadOnlyList<long> Shape, string File)
 {
     /// <summary>Number of elements.</summary>
-    public long Count => Shape.Aggregate(1L, (product, size) => product * size);
+    public long Count
+    {
+        get
+        {
+            var product = 1L;
+            foreach (var size in Shape) product *= size;
+            return product;
+        }
+    }
 
     /// <summary>Bytes of its elements.</summary>
     public long Bytes => Count * DType.ElementSize();

@@ -30,7 +30,8 @@ public sealed partial class DecoderModel
         this.quantized = quantized ?? new Dictionary<string, QuantizedMatrix>();
         this.weights = new Dictionary<string, Tensor>(weights);
         foreach (var weight in spec.Weights()) Check(weight.Name, weight.Shape);
-        blocks = [.. Enumerable.Range(0, spec.Layers).Select(l => new BlockNames(spec, l))];
+        blocks = new BlockNames[spec.Layers];
+        for (var layer = 0; layer < blocks.Length; layer++) blocks[layer] = new BlockNames(spec, layer);
         linears = [.. spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length])];
         embedding = spec.Names.Embedding + ".weight";
         head = spec.TiedHead ? embedding : spec.Names.Head + ".weight";

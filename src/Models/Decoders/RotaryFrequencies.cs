@@ -44,7 +44,8 @@ internal static class RotaryFrequencies
     {
         var width = Width(rope, headWidth);
         var theta = rope.Type == "dynamic" ? DynamicBase(rope, width, maxPositions, length) : rope.Theta;
-        var plain = Enumerable.Range(0, width / 2).Select(j => 1 / Math.Pow(theta, 2.0 * j / width)).ToArray();
+        var plain = new double[width / 2];
+        for (var j = 0; j < plain.Length; j++) plain[j] = 1 / Math.Pow(theta, 2.0 * j / width);
         var scaled = rope.Type switch
         {
             "linear" => plain.Select(f => f / rope.Factor!.Value),
@@ -53,7 +54,10 @@ internal static class RotaryFrequencies
             "llama3" => plain.Select(f => Llama3(rope, f, maxPositions)),
             _ => plain,
         };
-        return scaled.Select(f => (float)f).ToArray();
+        var (frequencies, next) = (new float[plain.Length], 0);
+        foreach (var frequency in scaled) frequencies[next++] = (float)frequency;
+        Array.Resize(ref frequencies, next);
+        return frequencies;
     }
 
     /// <summary>Multiplies cosines and sines.</summary>

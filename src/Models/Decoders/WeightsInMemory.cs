@@ -13,13 +13,15 @@ internal static class WeightsInMemory
 {
     /// <summary>Refuses copies that are larger than all of the memory that this process may have.</summary>
     /// <param name="folder">The model's.</param>
-    /// <param name="weights">Those that no file holds quantised, with what the files say of them.</param>
+    /// <param name="weights">Those that no file holds quantised.</param>
+    /// <param name="stored">What the files say of one.</param>
     /// <param name="dtype">Of the arithmetic; null = each weight keeps its own.</param>
     /// <param name="makes">What quantises; null = nothing does.</param>
     /// <exception cref="UserErrorException">There are not so many bytes.</exception>
-    internal static void ThrowIfTooMany(string folder, IEnumerable<(WeightSpec Weight, StoredTensor Stored)> weights, torch.ScalarType? dtype, IQuantization? makes)
+    internal static void ThrowIfTooMany(string folder, IEnumerable<WeightSpec> weights, Func<WeightSpec, StoredTensor> stored, torch.ScalarType? dtype, IQuantization? makes)
     {
-        var copied = weights.Sum(w => Bytes(w.Weight, w.Stored, dtype, makes));
+        var copied = 0L;
+        foreach (var weight in weights) copied = checked(copied + Bytes(weight, stored(weight), dtype, makes));
         if (copied <= MachineMemory.Limit) return;
         var narrower = dtype == torch.ScalarType.Float32 ? "compute in bfloat16 (dtype), which takes half of that, or nothing of its own over files in bfloat16; or " : "";
         throw new UserErrorException(string.Create(CultureInfo.InvariantCulture,

@@ -22,7 +22,7 @@ internal readonly record struct Front(int FirstPrefix, int Prefix, int FirstToke
 /// <summary>The fronts of a forward mode.</summary>
 internal sealed class Fronts
 {
-    private readonly Dictionary<string, Front> byControl = [];
+    private readonly Dictionary<string, Front>? byControl;
     private readonly Front common;
 
     private Fronts(string embedding, ForwardMode mode)
@@ -36,13 +36,13 @@ internal sealed class Fronts
             return front;
         }
         common = Next(null);
-        foreach (var control in Controls(mode)) byControl[control] = Next(control);
+        foreach (var control in Controls(mode)) (byControl ??= [])[control] = Next(control);
     }
 
     internal static Fronts Of(DecoderSpec spec, ForwardMode mode) => new(spec.Names.Embedding, mode);
 
     /// <summary>Of the groups that name this control, or none.</summary>
-    internal Front this[string? control] => control is not null && byControl.TryGetValue(control, out var own) ? own : common;
+    internal Front this[string? control] => control is not null && byControl is not null && byControl.TryGetValue(control, out var own) ? own : common;
 
     /// <summary>Whether packs of these groups are the same under other fronts.</summary>
     internal bool SameFor(IReadOnlyList<CompletionGroup> groups, Fronts other) => groups.Select(g => g.Control).Distinct().All(control => this[control] == other[control]);

@@ -27,7 +27,7 @@ public sealed partial class LogProbEngine
         mode = mode with { Alone = true };
         using var off = torch.no_grad();
         var tokens = new TokenScore[TokensOf(groups)];
-        Array.Fill(tokens, new TokenScore(0, true, []));
+        for (var token = 0; token < tokens.Length; token++) tokens[token] = new TokenScore(0, true, []);
         var rest = prefix is null ? groups : [.. groups.Select(g => g with { Prompt = g.Prompt[prefix.Length..] })];
         foreach (var pack in Pack.Of(rest, packRows, Place, Fronts.Of(model.Spec, mode), prefix?.Length ?? 0))
         {
@@ -44,9 +44,15 @@ public sealed partial class LogProbEngine
         var first = 0;
         foreach (var completion in groups.SelectMany(g => g.Completions))
         {
-            var own = tokens.AsSpan(first, completion.Tokens.Length).ToArray();
-            answers.Add(new CompletionScore([.. own.Select(t => t.LogProb)], [.. own.Select(t => t.Hit)]) { Top = top > 0 ? [.. own.Select(t => t.Top)] : [] });
-            first += own.Length;
+            var count = completion.Tokens.Length;
+            var (logProbs, hits, most) = (new double[count], new bool[count], new IReadOnlyList<TokenLogProb>[top > 0 ? count : 0]);
+            for (var token = 0; token < count; token++)
+            {
+                (logProbs[token], hits[token], var likely) = tokens[first + token];
+                if (top > 0) most[token] = likely;
+            }
+            answers.Add(new CompletionScore(logProbs, hits) { Top = most });
+            first += count;
         }
         return answers;
     }

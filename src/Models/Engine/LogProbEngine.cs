@@ -138,10 +138,17 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
             if (model.Spec.Names.Positions is not null && Longest(group) is var rows && fronts[group.Control].Length is var before && before + rows > model.Spec.MaxPositions)
                 throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}{(before > 0 ? $", of which {before} are the adapter's" : "")}. Lower max_length, or shorten the row.");
         }
-        foreach (var (module, delta) in mode.Controls.Values.SelectMany(c => c).Concat(mode.Deltas))
+        foreach (var control in mode.Controls.Values) ThrowIfNotTaken(control);
+        ThrowIfNotTaken(mode.Deltas);
+        foreach (var control in mode.Controls.Values)
+            foreach (var (module, delta) in control)
+                if (model.ChangesHead(module, delta)) throw new UserErrorException($"A control's adapter changes {module}; the output head is the same for all rows. Leave it out of the adapter's targets.");
+    }
+
+    private void ThrowIfNotTaken(IReadOnlyDictionary<string, Delta> changes)
+    {
+        foreach (var (module, delta) in changes)
             if (!model.TakesDelta(module, delta)) throw new UserErrorException($"The adapter has a change of the kind {delta.GetType().Name} at {module}, where this model cannot compute one.");
-        if (mode.Controls.Values.SelectMany(c => c).FirstOrDefault(c => model.ChangesHead(c.Key, c.Value)).Key is { } head)
-            throw new UserErrorException($"A control's adapter changes {head}; the output head is the same for all rows. Leave it out of the adapter's targets.");
     }
 
     // The last token of a completion needs no position.

@@ -82,17 +82,24 @@ public sealed class Pack : IDisposable
 
     /// <summary>(R) int64 each: the number of each row's segment, and its position within that, counted from its first row.</summary>
     internal (Tensor Segments, Tensor Positions) Places => places ??= (
-        OfRows(Segments.SelectMany((s, number) => Enumerable.Repeat((long)number, s.Length))), OfRows(Segments.SelectMany(s => s.Places)));
+        OfRows([.. Segments.SelectMany((s, number) => Enumerable.Repeat((long)number, s.Length))]), OfRows([.. Segments.SelectMany(s => s.Places)]));
 
     /// <summary>(M) int64 the rows of HeadRows, each once and rising, with others where they are fewer than that; and (N) where each of HeadRows is among them.</summary>
     /// <param name="least">Always the same.</param>
     internal (Tensor Rows, Tensor Places) Asked(long least)
     {
         if (asked is { } known) return known;
-        var rows = new SortedSet<long>(headRows);
-        for (var row = 0L; rows.Count < Math.Min(least, Tokens.numel()); row++) rows.Add(row);
-        var place = rows.Index().ToDictionary(r => r.Item, r => (long)r.Index);
-        return (asked = (OfRows(rows), OfRows(headRows.Select(row => place[row])))).Value;
+        var place = new long[Tokens.numel()]; // of each row among the asked ones, from 1; 0 = not asked
+        foreach (var row in headRows) place[row] = 1;
+        var count = 0L;
+        foreach (var one in place) count += one;
+        for (var row = 0L; count < Math.Min(least, place.Length); row++)
+            if (place[row] == 0) (place[row], count) = (1, count + 1);
+        var (rows, answers, next) = (new long[count], new long[headRows.Count], 0);
+        for (var row = 0L; row < place.Length; row++)
+            if (place[row] != 0) (rows[next], place[row]) = (row, ++next);
+        for (var k = 0; k < answers.Length; k++) answers[k] = place[headRows[k]] - 1;
+        return (asked = (OfRows(rows), OfRows(answers))).Value;
     }
 
     /// <summary>Rows of one decoding step.</summary>
@@ -159,7 +166,7 @@ public sealed class Pack : IDisposable
         return underControl[control] = any ? torch.tensor(rows, device: Tokens.device).unsqueeze(1).DetachFromDisposeScope() : null;
     }
 
-    private Tensor OfRows(IEnumerable<long> values) => torch.tensor(values.ToArray(), device: Tokens.device).DetachFromDisposeScope();
+    private Tensor OfRows(long[] values) => torch.tensor(values, device: Tokens.device).DetachFromDisposeScope();
 
     private static Tensor Column(List<long> values, Place place) =>
         torch.tensor(values, device: place.Device).DetachFromDisposeScope();
@@ -189,17 +196,17 @@ public sealed class Pack : IDisposable
 
         internal void Add(CompletionGroup group, Front front, int record, ref long slot)
         {
-            var slots = new List<(Completion Completion, long Slot)>();
+            var answers = new List<Answer>();
             foreach (var completion in group.Completions)
             {
-                slots.Add((completion, slot));
+                answers.Add(new Answer(completion, slot));
                 slot += completion.Tokens.Length;
             }
-            long Class((Completion Completion, long) c) => lengthClass?.Invoke(front.Length + group.Prompt.Length + c.Completion.Tokens.Length) ?? 1;
-            foreach (var together in slots.GroupBy(Class)) Add(group, front, together.ToList(), record, together.Key);
+            if (lengthClass is null) Add(group, front, answers, record, 1);
+            else foreach (var together in answers.GroupBy(a => lengthClass(front.Length + group.Prompt.Length + a.Completion.Tokens.Length))) Add(group, front, together.ToList(), record, together.Key);
         }
 
-        private void Add(CompletionGroup group, Front front, List<(Completion Completion, long Slot)> completions, int record, long length)
+        private void Add(CompletionGroup group, Front front, List<Answer> completions, int record, long length)
         {
             var (prompt, start) = (group.Prompt, Tokens.Count);
             for (var t = 0; t < front.Tokens; t++) AppendVirtual(front.FirstToken + t, front.Prefix + t);
@@ -218,6 +225,9 @@ public sealed class Pack : IDisposable
             var segment = new Segment(start, branches.ToArray(), record, length) { Control = group.Control, Front = front };
             Segments.Add(dropout is { HiddenPast: > 0 } key ? segment with { Hidden = HiddenPast.Of(key, segment) } : segment);
         }
+
+        // A completion, and where its first token belongs among all of the batch.
+        private sealed record Answer(Completion Completion, long Slot);
 
         private void Append(int token, int position)
         {

@@ -20,13 +20,20 @@ internal sealed record Segment(int Start, int[] Branches, int Record, long Token
     internal int Length { get; } = Branches.Sum();
 
     /// <summary>One more than the largest position of its rows, counted from its first row.</summary>
-    internal int Positions { get; } = Branches[0] + Branches.Skip(1).Append(0).Max();
+    internal int Positions { get; } = Branches[0] + Longest(Branches);
 
     /// <summary>The position of each row, counted from its first row; a completion's continue from its prompt's.</summary>
     internal IEnumerable<long> Places => Branches.SelectMany((rows, b) => Enumerable.Range(b == 0 ? 0 : Branches[0], rows)).Select(position => (long)position);
 
     /// <summary>Whether every row sees all rows before it: a prompt with one completion.</summary>
     internal bool IsChain => Length == Positions;
+
+    private static int Longest(int[] branches)
+    {
+        var longest = 0;
+        for (var b = 1; b < branches.Length; b++) longest = Math.Max(longest, branches[b]);
+        return longest;
+    }
 
     /// <summary>Writes 0 into a (width, prefix + width) mask where a row sees another. A row behind the last sees itself.</summary>
     /// <param name="mask">Row-major.</param>

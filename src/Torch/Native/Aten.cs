@@ -258,10 +258,10 @@ internal static class Aten
     internal static readonly OneOf attention = new(new Operator("aten::scaled_dot_product_attention")); // since 2.0
 
     /// <summary>All that must be there, for the probe at start and for tests.</summary>
-    internal static IReadOnlyList<Operator> All { get; } = FieldsOf<Operator>();
+    internal static IReadOnlyList<Operator> All => field ??= FieldsOf<Operator>();
 
     /// <summary>The rows with candidates.</summary>
-    internal static IReadOnlyList<OneOf> Differing { get; } = FieldsOf<OneOf>();
+    internal static IReadOnlyList<OneOf> Differing => field ??= FieldsOf<OneOf>();
 
     private static T[] FieldsOf<T>() =>
         [.. typeof(Aten).GetFields(BindingFlags.Static | BindingFlags.NonPublic).Where(f => f.FieldType == typeof(T)).Select(f => (T)f.GetValue(null)!)];

@@ -1,5 +1,5 @@
 // Content hashes of the files and folders that a manifest names. A file's hash is remembered by path, size, times of writing and of
-// change, and inode, so that planning again does not read gigabytes.
+// change, and inode, so that planning again does not read gigabytes; of large files also by what other runs have read (SharedHashes).
 
 using System.Security.Cryptography;
 using System.Text;
@@ -22,10 +22,14 @@ internal sealed class ContentHashes(string cacheFile, string root)
     private readonly Lazy<Dictionary<string, string>> remembered = new(() => Load(cacheFile));
     private readonly Dictionary<string, string> fresh = []; // of files that were changed a moment ago: good for this process alone
     private readonly Dictionary<string, SeenContent> seen = [];
+    private readonly Lazy<SharedHashes> shared = new(SharedHashes.OfUser);
     private bool changed;
 
     /// <summary>Ends reading between two blocks, since weights may have gigabytes.</summary>
     internal required CancellationToken Cancellation { get; init; }
+
+    /// <summary>Says what time it is.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
 
     /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; with those of the files that its task files name (see
     /// <see cref="NamedFiles"/>). Null where there is neither.</summary>
@@ -90,6 +94,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
     {
         if (!changed) return;
         changed = false;
+        shared.Value.Save();
         try
         {
             RunFolder.Write(cacheFile, JsonSerializer.Serialize(remembered.Value));
@@ -118,9 +123,17 @@ internal sealed class ContentHashes(string cacheFile, string root)
         var stamp = FileStamp.Of(file);
         var key = $"{file}|{stamp}";
         if (remembered.Value.TryGetValue(key, out var known) || fresh.TryGetValue(key, out known)) return known;
+        // Asked before the reading, which may take longer than a time needs to settle: a change meanwhile could have the same stamp.
+        var settled = stamp is { } of && of.IsSettled(Clock.GetUtcNow()) ? stamp : null;
+        if (settled is { } asBefore && shared.Value.Find(file, asBefore) is { } read)
+        {
+            changed = true;
+            return remembered.Value[key] = read;
+        }
         using var stream = RegularFile.Open(file);
         var hash = StreamHash.Sha256(stream, Cancellation);
-        if (stamp is not { IsSettled: true }) return fresh[key] = hash; // another change may yet give it the same stamp
+        if (settled is not { } still) return fresh[key] = hash; // another change may yet give it the same stamp
+        shared.Value.Add(file, still, hash);
         changed = true;
         return remembered.Value[key] = hash;
     }

@@ -32,8 +32,8 @@ internal readonly partial record struct FileStamp(ulong Device, ulong Inode, lon
             BinaryPrimitives.ReadInt64LittleEndian(answer[LengthAt..]), Time(answer[ModifiedAt..]), Time(answer[ChangedAt..]));
     }
 
-    /// <summary>Whether a change after this moment would show in the stamp for certain.</summary>
-    internal bool IsSettled => Changed < ((DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() * 1_000_000) - Settled);
+    /// <summary>Whether a change after a moment would show in the stamp for certain.</summary>
+    internal bool IsSettled(DateTimeOffset moment) => Changed < ((moment.ToUnixTimeMilliseconds() * 1_000_000) - Settled);
 
     /// <summary>All but the device, whose number is another after a restart.</summary>
     public override string ToString() => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Length}|{Modified}|{Changed}|{Inode}");
