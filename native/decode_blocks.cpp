@@ -4,6 +4,7 @@
 // the dtype where the operators one by one would round. Sums are fp32; a row does not depend on the rows beside it or on the number of
 // threads. No gradients.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <cmath>
@@ -147,18 +148,17 @@ private:
         rows_normalised(x, norm->template data_ptr<W>(), rows_ * each / n, n, x);
     }
 
-    // Products of the packed rows with matrices of one width; `done` gets each finished run of outputs of a row.
+    // Products of the packed rows with up to three matrices of one width; `done` gets each finished run of outputs of a row.
     template <typename F>
     void products(const Matrix<W>* matrices, int count, F&& done) {
-        int64_t ins = matrices[0].ins, each = few_rows::task_outputs<W>(ins), tasks = 0, wide = 0;
-        for (int m = 0; m < count; m++) tasks += (matrices[m].outs + each - 1) / each, wide += matrices[m].outs;
-        parallel(tasks, [&](int64_t task) {
-            int which = 0;
-            int64_t before = 0;
-            for (int64_t own; task >= (own = (matrices[which].outs + each - 1) / each); which++) task -= own, before += matrices[which].outs;
-            int64_t first = task * each, end = std::min(matrices[which].outs, first + each);
-            few_rows::outputs(packed_.data(), rows_, ins, matrices[which].weight, first, end, sums_.data() + before, wide);
-            for (int64_t row = 0; row < rows_; row++) done(which, row, first, end - first, sums_.data() + row * wide + before + first);
+        int64_t ins = matrices[0].ins, wide = 0, outs[3], before[3];
+        for (int m = 0; m < count; m++) outs[m] = matrices[m].outs, before[m] = wide, wide += outs[m];
+        std::vector<few_rows::Run> runs = few_rows::runs<W>(outs, count, ins, at::get_num_threads());
+        parallel(static_cast<int64_t>(runs.size()), [&](int64_t task) {
+            auto [which, first, end] = runs[task];
+            float* y = sums_.data() + before[which];
+            few_rows::outputs(packed_.data(), rows_, ins, matrices[which].weight, first, end, y, wide);
+            for (int64_t row = 0; row < rows_; row++) done(which, row, first, end - first, y + row * wide + first);
         });
     }
 
@@ -176,9 +176,10 @@ private:
 
     // Gate and values of the same outputs in one task, and their product into mixed_.
     void feed_forward(const Matrix<W>& gate, const Matrix<W>& up) {
-        int64_t inner = gate.outs, each = std::max<int64_t>(few_rows::kOuts, few_rows::task_outputs<W>(gate.ins) / 2 / few_rows::kOuts * few_rows::kOuts);
-        parallel((inner + each - 1) / each, [&](int64_t task) {
-            int64_t first = task * each, end = std::min(inner, first + each), n = end - first;
+        int64_t inner = gate.outs;
+        std::vector<few_rows::Run> runs = few_rows::runs<W>(&inner, 1, gate.ins, at::get_num_threads(), 2);
+        parallel(static_cast<int64_t>(runs.size()), [&](int64_t task) {
+            int64_t first = runs[task].first, end = runs[task].end, n = end - first;
             for (const Matrix<W>* m : {&gate, &up}) {
                 float* y = sums_.data() + (m == &up ? rows_ * inner : 0);
                 W* out = m == &up ? up_.data() : gate_.data();

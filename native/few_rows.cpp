@@ -5,6 +5,7 @@
 #include "few_rows.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <vector>
@@ -193,10 +194,11 @@ template <typename W>
 void multiply(const Tensor& x, const Tensor& weight, Tensor& y) {
     const W* pw = weight.data_ptr<W>();
     float* py = y.data_ptr<float>();
-    int64_t count = x.size(0), k = x.size(1), outs = weight.size(0), each = few_rows::task_outputs<W>(k);
+    int64_t count = x.size(0), k = x.size(1), outs = weight.size(0);
+    std::vector<few_rows::Run> runs = few_rows::runs<W>(&outs, 1, k, at::get_num_threads());
     std::vector<float> packed(count * k);
     few_rows::pack(x.data_ptr<W>(), count, k, packed.data());
-    parallel((outs + each - 1) / each, [&](int64_t task) { few_rows::outputs(packed.data(), count, k, pw, task * each, std::min(outs, (task + 1) * each), py, outs); });
+    parallel(static_cast<int64_t>(runs.size()), [&](int64_t task) { few_rows::outputs(packed.data(), count, k, pw, runs[task].first, runs[task].end, py, outs); });
 }
 
 Tensor few_rows_linear(const Tensor& x, const Tensor& weight, const c10::optional<Tensor>& bias) {
