@@ -7,6 +7,9 @@ namespace PeftAlign.Host;
 
 internal static partial class ProcessEnd
 {
+    // Of a path, in unix(7); the runtime cuts a longer one off.
+    private const int LongestSocket = 107;
+
     /// <summary>From now on the process ends behind what .NET and plugins do at its end (<see cref="AppDomain.ProcessExit"/>), which was
     /// asked for before. Not for a process that has a terminal: the runtime restores it later still.</summary>
     internal static void SkipDestructors() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
@@ -31,8 +34,10 @@ internal static partial class ProcessEnd
         {
             var fields = File.ReadAllText("/proc/self/stat");
             var begun = fields[(fields.LastIndexOf(')') + 2)..].Split(' ')[22 - 3];
-            foreach (var name in (string[])["clr-debug-pipe-{0}-in", "clr-debug-pipe-{0}-out", "dotnet-diagnostic-{0}-socket"])
-                File.Delete(Path.Combine(Path.GetTempPath(), name.Replace("{0}", $"{Environment.ProcessId}-{begun}", StringComparison.Ordinal)));
+            var (folder, process) = (Path.GetTempPath(), $"{Environment.ProcessId}-{begun}");
+            var socket = Path.Combine(folder, $"dotnet-diagnostic-{process}-socket");
+            foreach (var end in (string[])["in", "out"]) File.Delete(Path.Combine(folder, $"clr-debug-pipe-{process}-{end}"));
+            File.Delete(socket.Length > LongestSocket ? socket[..LongestSocket] : socket);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
