@@ -41,7 +41,7 @@ check_read_only() {
 
 make_parts() {
     # What an interrupted set-up left; the lock says that nobody writes there now.
-    rm -rf -- "$BUILD"/native/new.* "$BUILD"/product/new.* "$BUILD"/stamp*.new.*
+    rm -rf -- "$BUILD"/native/new.* "$BUILD"/product/new.* "$BUILD"/stamp*.new.* "$BUILD"/ahead/*.new
     # A missing SDK is said before anything is installed.
     product_key
     if [ ! -e "$BUILD/product/$PRODUCT_KEY/PeftAlign.Host" ]; then dotnet_ensure; fi
