@@ -57,6 +57,7 @@ dotnet_build() { # PROJECT [MSBUILD ARGUMENT]...
 msbuild_text() { # TEXT
     local text=${1//%/%25}
     text=${text//;/%3B}
+    text=${text//,/%2C}
     text=${text//\$/%24}
     text=${text//@/%40}
     text=${text//\(/%28}

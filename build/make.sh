@@ -95,6 +95,7 @@ make_product() {
     product_key
     local folder=$BUILD/product/$PRODUCT_KEY
     if [ ! -e "$folder/PeftAlign.Host" ]; then
+        ahead_check
         say "building the product"
         export PEFTALIGN_NATIVE=$BUILD/native/$NATIVE_KEY
         if [ -z "${DOTNET:-}" ]; then dotnet_ensure; fi # sources that changed while native/ compiled
