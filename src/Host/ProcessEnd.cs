@@ -2,12 +2,13 @@
 // by piece, in a process whose memory is given back whole a moment later: 0.07 s of every job.
 
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace PeftAlign.Host;
 
 internal static partial class ProcessEnd
 {
-    // Of a path, in unix(7); the runtime cuts a longer one off.
+    // Bytes of a path, in unix(7); the runtime cuts a longer one off.
     private const int LongestSocket = 107;
 
     /// <summary>From now on the process ends behind what .NET and plugins do at its end (<see cref="AppDomain.ProcessExit"/>), which was
@@ -34,15 +35,26 @@ internal static partial class ProcessEnd
         {
             var fields = File.ReadAllText("/proc/self/stat");
             var begun = fields[(fields.LastIndexOf(')') + 2)..].Split(' ')[22 - 3];
-            var (folder, process) = (Path.GetTempPath(), $"{Environment.ProcessId}-{begun}");
-            var socket = Path.Combine(folder, $"dotnet-diagnostic-{process}-socket");
-            foreach (var end in (string[])["in", "out"]) File.Delete(Path.Combine(folder, $"clr-debug-pipe-{process}-{end}"));
-            File.Delete(socket.Length > LongestSocket ? socket[..LongestSocket] : socket);
+            foreach (var file in RuntimeFiles(Path.GetTempPath(), Environment.ProcessId, begun)) File.Delete(file);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // The process ends all the same.
         }
+    }
+
+    /// <summary>What .NET's runtime makes for a process in the folder of temporary files. Where the socket's name is cut off so early that it
+    /// could be another process's, or another file's, it is not among them.</summary>
+    /// <param name="folder">That folder.</param>
+    /// <param name="process">The process's number.</param>
+    /// <param name="begun">When it began, as proc(5) has it.</param>
+    internal static IReadOnlyList<string> RuntimeFiles(string folder, int process, string begun)
+    {
+        string[] pipes = [.. ((string[])["in", "out"]).Select(end => Path.Combine(folder, $"clr-debug-pipe-{process}-{begun}-{end}"))];
+        var own = Path.Combine(folder, $"dotnet-diagnostic-{process}-");
+        var socket = $"{own}{begun}-socket";
+        var kept = socket.Length - Math.Max(0, Encoding.UTF8.GetByteCount(socket) - LongestSocket); // the end of it is ASCII
+        return kept < own.Length ? pipes : [.. pipes, socket[..kept]];
     }
 
     [LibraryImport("libc", EntryPoint = "_exit")]

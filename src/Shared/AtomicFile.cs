@@ -15,8 +15,11 @@ internal static partial class AtomicFile
 
     /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there. What a pipe or a device such as /dev/null is
     /// given goes into it: a renamed file would take its place, for everybody on the machine.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="body">Writes its content.</param>
+    /// <param name="mode">Who may do what with the file, less what the process's umask takes away; null = what a new file has.</param>
     /// <exception cref="IOException">The path leads to a disk or a socket, or cannot be written.</exception>
-    public static void Write(string path, Action<Stream> body)
+    public static void Write(string path, Action<Stream> body, UnixFileMode? mode = null)
     {
         switch (Kind(path))
         {
@@ -28,9 +31,11 @@ internal static partial class AtomicFile
         }
         // Two processes, or two threads of one, may write one file at once: the last to finish wins, and neither touches the other's part.
         var part = $"{path}.{Environment.ProcessId}-{Environment.CurrentManagedThreadId}.part";
+        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, Share = FileShare.None, BufferSize = 1 << 16 };
+        if (mode is not null && !OperatingSystem.IsWindows()) options.UnixCreateMode = mode;
         try
         {
-            using (var stream = new FileStream(part, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
+            using (var stream = new FileStream(part, options))
             {
                 body(stream);
                 stream.Flush(flushToDisk: true); // the name must not outlive the content
@@ -79,7 +84,7 @@ internal static partial class AtomicFile
     }
 
     /// <summary>Writes a text as UTF-8 without a mark.</summary>
-    public static void Write(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+    public static void Write(string path, string text, UnixFileMode? mode = null) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)), mode);
 
     /// <summary>Copies a file into a folder that has no name yet. Of a full disk File.Copy does not say which file met it.</summary>
     /// <exception cref="IOException">It cannot be written.</exception>

@@ -18,6 +18,20 @@ public sealed class EndingTests
         Assert.That(context.Cancel, Is.True, "the process ends by itself, with the command's own code");
     }
 
+    // Of the runtime's own files nothing is deleted that may be another's: a socket's name has room for 107 bytes, folder included.
+    [TestCase(60, "dotnet-diagnostic-1234-987654321-socket")]
+    [TestCase(78, "dotnet-diagnostic-1234-987654")]
+    [TestCase(84, "dotnet-diagnostic-1234-")]
+    [TestCase(85, null)] // another process may be 12345
+    [TestCase(105, null)]
+    [TestCase(150, null)] // the folder itself
+    public void A_socket_whose_name_was_cut_off_is_deleted_only_where_it_is_this_process_s(int bytes, string? socket)
+    {
+        var folder = "/é".PadRight(bytes - 2, 'f') + "/"; // é has two bytes
+        string[] expected = [.. ((string?[])["clr-debug-pipe-1234-987654321-in", "clr-debug-pipe-1234-987654321-out", socket]).OfType<string>().Select(name => folder + name)];
+        Assert.That(ProcessEnd.RuntimeFiles(folder, 1234, "987654321"), Is.EqualTo(expected));
+    }
+
     [TestCase(0, 0, null)]
     [TestCase(20, 20, null)]
     [TestCase(21, 20, "failed: 1 more")]

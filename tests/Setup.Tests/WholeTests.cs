@@ -11,7 +11,7 @@ public class WholeTests
     {
         if (Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") != "1") Assert.Ignore("set-up from nothing takes minutes; ./test --slow runs it");
         clone = new Clone(built: false);
-        clone.Move("a user's, clone"); // MSBuild has a meaning for what stands between such marks, and for commas
+        clone.Move("a user's, n=1"); // MSBuild has a meaning for what stands between such marks, and the compilers for the others
         var first = clone.Run(clone.File_("peftalign"), new() { ["HOME"] = null }, "--version");
         Assert.That(first.Code, Is.Zero, first.Err);
         Assert.That(first.Err, Does.Contain("compiling native/").And.Contain("building the product"));

@@ -24,10 +24,13 @@ internal static class PublishCommand
 
     private const string Launcher = """
         #!/bin/sh
-        # Runs PeftAlign from this folder; needs nothing but glibc. What is closed is opened: another file would get its number.
-        [ -e /dev/fd/0 ] || exec </dev/null
-        [ -e /dev/fd/1 ] || exec >/dev/null
-        [ -e /dev/fd/2 ] || exec 2>/dev/null
+        # Runs PeftAlign from this folder; needs nothing but glibc. What is closed is opened: another file would get its number. (/dev/fd is
+        # not everywhere where .NET runs, /proc is.)
+        if [ -d /proc/self/fd ]; then
+            [ -e /proc/self/fd/0 ] || exec </dev/null
+            [ -e /proc/self/fd/1 ] || exec >/dev/null
+            [ -e /proc/self/fd/2 ] || exec 2>/dev/null
+        fi
         self=$0
         if [ -L "$self" ]; then self=$(PATH="${PATH:-}:/usr/bin:/bin" readlink -f -- "$self"); fi
         case $self in */*) here=$(cd -P -- "${self%/*}" && pwd -P) ;; *) here=$(pwd -P) ;; esac

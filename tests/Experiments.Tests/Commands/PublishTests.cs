@@ -52,6 +52,7 @@ public class PublishTests
 
         var again = Peftalign.Call("publish", "--out", made);
         Assert.That((again.Code, again.Err), Is.EqualTo((2, $"peftalign: --out {made}: is there and not empty; name another folder, or remove it\n")));
+        SaysSomethingWithoutDescriptors(made);
     }
 
     [Test]
@@ -80,6 +81,15 @@ public class PublishTests
         var verified = Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"{hidden}; exec '{made}/peftalign' plugins verify");
         Assert.That(verified.Code, Is.Zero, verified.All);
         Assert.That(Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"{hidden}; /bin/rm -r '{made}/ssl'; exec '{made}/peftalign' plugins verify").Code, Is.Not.Zero, "it was the folder's that answered");
+    }
+
+    // In a namespace of its own, whose /dev has nothing but null, as that of a bare chroot: what is open stays as it is.
+    private static void SaysSomethingWithoutDescriptors(string made)
+    {
+        const string hidden = "/bin/mount -t tmpfs none /dev && : >/dev/null";
+        if (Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", hidden).Code != 0) Assert.Ignore("this user may not hide /dev/fd from a process (unshare -rm)");
+        File.WriteAllText(Path.Combine(made, "product", "PeftAlign.Host"), "#!/bin/sh\necho said\n");
+        Assert.That(Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"{hidden}; exec '{made}/peftalign'").Out, Is.EqualTo("said\n"), "without /dev/fd");
     }
 
     // Where the loader finds a library of the machine.

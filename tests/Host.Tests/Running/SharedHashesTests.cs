@@ -143,6 +143,29 @@ public sealed class SharedHashesTests
         Assert.That(new SharedHashes(Cache).Find("/models/7", new FileStamp(1, 2, SharedHashes.LeastBytes, 3, 5)), Is.Null);
     }
 
+    // An image of a file system shows the time of writing, in whole seconds, as that of change, and inodes in the order of names.
+    [Test]
+    public void A_time_of_whole_seconds_is_not_trusted()
+    {
+        var shared = new SharedHashes(Cache);
+        shared.Add("/image/model", new FileStamp(1, 2, SharedHashes.LeastBytes, 3_000_000_000, 3_000_000_000), Planted);
+        shared.Save();
+        Assert.That(File.Exists(Cache), Is.False);
+        shared.Add("/disk/model", new FileStamp(1, 2, SharedHashes.LeastBytes, 3_000_000_000, 3_000_000_001), Planted);
+        shared.Save();
+        Assert.That(File.ReadAllLines(Cache), Is.EqualTo(new[] { $"{Planted} {SharedHashes.LeastBytes}|3000000000|3000000001|2 /disk/model" }));
+    }
+
+    [Test]
+    public void Only_the_user_may_read_it_and_nothing_of_killed_runs_stays_beside_it()
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(Cache)!);
+        File.WriteAllText(Cache + ".99999999-1.part", "of a run that was killed");
+        Hash(weights);
+        if (!OperatingSystem.IsWindows()) Assert.That(File.GetUnixFileMode(Cache), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        Assert.That(Directory.GetFiles(Path.GetDirectoryName(Cache)!), Is.EqualTo(new[] { Cache }));
+    }
+
     [Test]
     public void Where_it_cannot_be_written_nothing_is_lost()
     {

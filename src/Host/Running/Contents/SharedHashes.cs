@@ -1,6 +1,8 @@
 // Content hashes of large files that any run has read, kept for the user: a new --out over the same model folder does not read gigabytes again.
 // A file is known by path, length, times of writing and of change (which the kernel alone sets) and inode, as git's index knows it, and
-// only where a later change would show for certain (FileStamp.IsSettled). A line each, the newest last; a line that is not whole counts as none.
+// only where a later change would show for certain (FileStamp.IsSettled). A file system that keeps whole seconds may have no time of change at
+// all, but show that of writing (images such as squashfs, where another image's file has the same inode): its files are read again.
+// A line each, the newest last; a line that is not whole counts as none. The paths are the user's own affair: nobody else may read the file.
 
 namespace PeftAlign.Host.Running;
 
@@ -17,6 +19,7 @@ internal sealed class SharedHashes(string? file)
     internal const int MostLines = 1024;
 
     private const int HashLength = 64; // SHA-256, hexadecimal
+    private const long Second = 1_000_000_000; // in nanoseconds
 
     private readonly Lazy<Dictionary<string, string>> known = new(() => Read(file).ToDictionary(line => line.Key, line => line.Hash, StringComparer.Ordinal));
     private readonly List<Line> found = [];
@@ -38,13 +41,16 @@ internal sealed class SharedHashes(string? file)
 
     /// <summary>The hash of a file that is as it was when it was read; null where that is not known.</summary>
     internal string? Find(string path, FileStamp stamp) =>
-        file is not null && stamp.Length >= LeastBytes ? known.Value.GetValueOrDefault(Key(path, stamp)) : null;
+        Keeps(path, stamp) ? known.Value.GetValueOrDefault(Key(path, stamp)) : null;
 
     /// <summary>Remembers a file's hash, if it is large; its stamp is a settled one.</summary>
     internal void Add(string path, FileStamp stamp, string hash)
     {
-        if (file is not null && stamp.Length >= LeastBytes && !path.Contains('\n')) found.Add(new Line(Key(path, stamp), hash));
+        if (Keeps(path, stamp)) found.Add(new Line(Key(path, stamp), hash));
     }
+
+    private bool Keeps(string path, FileStamp stamp) =>
+        file is not null && stamp.Length >= LeastBytes && stamp.Changed % Second != 0 && !path.Contains('\n');
 
     /// <summary>Adds what was found to what the file holds by now. It is only a cache: where it cannot be written, nothing is said.</summary>
     internal void Save()
@@ -55,7 +61,10 @@ internal sealed class SharedHashes(string? file)
             // What is known of an older state of a path is of no use.
             var paths = found.Select(line => PathOf(line.Key)).ToHashSet(StringComparer.Ordinal);
             var lines = Read(file).Where(line => !paths.Contains(PathOf(line.Key))).Concat(found).TakeLast(MostLines);
-            RunFolder.Write(file, string.Concat(lines.Select(line => $"{line.Hash} {line.Key}\n")));
+            var folder = Path.GetDirectoryName(file)!;
+            Directory.CreateDirectory(folder);
+            RunFolder.DeleteParts(folder);
+            AtomicFile.Write(file, string.Concat(lines.Select(line => $"{line.Hash} {line.Key}\n")), UnixFileMode.UserRead | UnixFileMode.UserWrite);
             found.Clear();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
