@@ -25,10 +25,9 @@ internal static class PublishCommand
     private const string Launcher = """
         #!/bin/sh
         # Runs PeftAlign from this folder; needs nothing but glibc. What is closed is opened: another file would get its number.
-        # Where there is no /dev/fd, as in a bare root folder, a copy says whether it is closed.
-        [ -e /dev/fd/0 ] || (: 3<&0) 2>&- || exec </dev/null
-        [ -e /dev/fd/1 ] || (: 3>&1) 2>&- || exec >/dev/null
-        [ -e /dev/fd/2 ] || (: 3>&2) || exec 2>/dev/null
+        [ -e /dev/fd/0 ] || exec </dev/null
+        [ -e /dev/fd/1 ] || exec >/dev/null
+        [ -e /dev/fd/2 ] || exec 2>/dev/null
         self=$0
         if [ -L "$self" ]; then self=$(PATH="${PATH:-}:/usr/bin:/bin" readlink -f -- "$self"); fi
         case $self in */*) here=$(cd -P -- "${self%/*}" && pwd -P) ;; *) here=$(pwd -P) ;; esac

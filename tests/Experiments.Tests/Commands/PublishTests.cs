@@ -80,11 +80,6 @@ public class PublishTests
         var verified = Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"{hidden}; exec '{made}/peftalign' plugins verify");
         Assert.That(verified.Code, Is.Zero, verified.All);
         Assert.That(Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"{hidden}; /bin/rm -r '{made}/ssl'; exec '{made}/peftalign' plugins verify").Code, Is.Not.Zero, "it was the folder's that answered");
-
-        // In a root folder without /dev what it says goes where it was sent to.
-        File.WriteAllText(Path.Combine(made, "product", "PeftAlign.Host"), "#!/bin/sh\nread -r word\necho \"$word\"\necho told >&2\n");
-        var bare = Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"/bin/mount -t tmpfs none /dev && echo asked | '{made}/peftalign'");
-        Assert.That((bare.Code, bare.Out, bare.Err), Is.EqualTo((0, "asked\n", "told\n")));
     }
 
     // Where the loader finds a library of the machine.
