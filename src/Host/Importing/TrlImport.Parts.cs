@@ -119,8 +119,9 @@ internal sealed partial class TrlImport
         else model["path"] = FromManifest(Text(path.Value));
         if (method is "reward" && given.TryGetValue("pad_token", out var pad)) dropped.Add($"{At(pad.At)}: pad_token: {Text(pad.Value)}; the score is read before the tokenizer's own padding token; set it in the model's tokenizer_config.json");
         if (given.TryGetValue("chat_template_path", out var template)) Template(model, Text(template.Value), template.At);
-        notes.AddRange(ImportedModel.Differences(Folder, method, method is "sft" || Flag("disable_dropout") is false,
-            documents: Flag("padding_free") is true || (Flag("packing") is true && !(given.TryGetValue("packing_strategy", out var strategy) && Text(strategy.Value) is "wrapped"))));
+        // DPO's trainer has the option too, and pads all the same with a warning.
+        var documents = method is "sft" && (Flag("padding_free") is true || (Flag("packing") is true && !(given.TryGetValue("packing_strategy", out var strategy) && Text(strategy.Value) is "wrapped")));
+        notes.AddRange(ImportedModel.Differences(Folder, method, method is "sft" || Flag("disable_dropout") is false, documents));
         return model;
     }
 

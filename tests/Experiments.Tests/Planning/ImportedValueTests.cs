@@ -291,17 +291,19 @@ public class ImportedValueTests
         Assert.That(Import(here, config, method, model: here.File("model")).Differs.Contains("the model's own dropout (resid_pdrop 0.2, embd_pdrop 0.1 by its config.json) is not applied", StringComparison.Ordinal), Is.EqualTo(isSaid));
     }
 
-    [TestCase("falcon", "packing: true", true)]
-    [TestCase("opt", "packing: true\npacking_strategy: bfd_split", true)]
-    [TestCase("opt", "padding_free: true", true)]
-    [TestCase("opt", "packing: true\npacking_strategy: wrapped", false)]
-    [TestCase("opt", "", false)]
-    [TestCase("gptj", "packing: true", false)]
-    public void Packs_whose_documents_see_each_other_in_TRL_are_told(string type, string config, bool isSaid)
+    // TRL's DPO pads whatever padding_free says.
+    [TestCase("sft", "falcon", "packing: true", true)]
+    [TestCase("sft", "opt", "packing: true\npacking_strategy: bfd_split", true)]
+    [TestCase("sft", "opt", "padding_free: true", true)]
+    [TestCase("dpo", "opt", "padding_free: true", false)]
+    [TestCase("sft", "opt", "packing: true\npacking_strategy: wrapped", false)]
+    [TestCase("sft", "opt", "", false)]
+    [TestCase("sft", "gptj", "packing: true", false)]
+    public void Packs_whose_documents_see_each_other_in_TRL_are_told(string method, string type, string config, bool isSaid)
     {
         using var here = new Peftalign();
         Model(here, $"\"model_type\": \"{type}\"");
-        Assert.That(Import(here, config, "sft", model: here.File("model")).Differs.Contains($"of {type} TRL lets the documents of a pack", StringComparison.Ordinal), Is.EqualTo(isSaid));
+        Assert.That(Import(here, config, method, model: here.File("model")).Differs.Contains($"of {type} TRL lets the documents of a pack", StringComparison.Ordinal), Is.EqualTo(isSaid));
     }
 
     // TRL cuts packs in its own way; a manifest's truncation would cut the other end.

@@ -124,6 +124,13 @@ public class PullTests
     }
 
     [Test]
+    public void AFileSystemThatKeepsNoCountIsNoFullOne()
+    {
+        var pull = new HubPull(Settings(), remarks.Add) { Free = _ => null }.RunAsync(HubName.Parse("acme/tiny"), "main", new HubSelection(["config.json"], []), default);
+        Assert.That(pull.GetAwaiter().GetResult().Files, Has.Count.EqualTo(1));
+    }
+
+    [Test]
     public void AnAnswerThatNeverMovesOnEnds()
     {
         Happens("model.safetensors", [.. Enumerable.Repeat(new Mishap(BreakAfter: 0), 20)]);
