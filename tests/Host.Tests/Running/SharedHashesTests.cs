@@ -114,6 +114,7 @@ public sealed class SharedHashesTests
         Assert.That(File.ReadAllText(Cache), Does.StartWith(Planted));
         Environment.SetEnvironmentVariable(SharedHashes.Switch, "no");
         Assert.That(() => Hash(weights), Throws.InstanceOf<UserErrorException>().With.Message.Contains("PEFTALIGN_HASH_CACHE=no").And.Message.Contains("neither 0"));
+        Assert.That(() => Hash(Path.Combine(folder, "absent")), Throws.InstanceOf<UserErrorException>(), "though there is nothing to read");
     }
 
     [TestCase(1)]

@@ -22,7 +22,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
     private readonly Lazy<Dictionary<string, string>> remembered = new(() => Load(cacheFile));
     private readonly Dictionary<string, string> fresh = []; // of files that were changed a moment ago: good for this process alone
     private readonly Dictionary<string, SeenContent> seen = [];
-    private readonly Lazy<SharedHashes> shared = new(SharedHashes.OfUser);
+    private readonly SharedHashes shared = SharedHashes.OfUser(); // a wrong setting is said even where nothing is to be read
     private bool changed;
 
     /// <summary>Ends reading between two blocks, since weights may have gigabytes.</summary>
@@ -94,7 +94,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
     {
         if (!changed) return;
         changed = false;
-        shared.Value.Save();
+        shared.Save();
         try
         {
             RunFolder.Write(cacheFile, JsonSerializer.Serialize(remembered.Value));
@@ -125,7 +125,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
         if (remembered.Value.TryGetValue(key, out var known) || fresh.TryGetValue(key, out known)) return known;
         // Asked before the reading, which may take longer than a time needs to settle: a change meanwhile could have the same stamp.
         var settled = stamp is { } of && of.IsSettled(Clock.GetUtcNow()) ? stamp : null;
-        if (settled is { } asBefore && shared.Value.Find(file, asBefore) is { } read)
+        if (settled is { } asBefore && shared.Find(file, asBefore) is { } read)
         {
             changed = true;
             return remembered.Value[key] = read;
@@ -133,7 +133,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
         using var stream = RegularFile.Open(file);
         var hash = StreamHash.Sha256(stream, Cancellation);
         if (settled is not { } still) return fresh[key] = hash; // another change may yet give it the same stamp
-        shared.Value.Add(file, still, hash);
+        shared.Add(file, still, hash);
         changed = true;
         return remembered.Value[key] = hash;
     }
