@@ -146,9 +146,9 @@ tests_scratch() { # NAME
 }
 
 # Removes the folder of a lane that has ended, and prints the names of what was left in it; not the runner's own, and not what .NET has there
-# for debuggers, which a process that is killed leaves.
+# for debuggers, which a process that is killed leaves, nor where the peers' torch keeps what it compiles.
 tests_left() { # NAME
-    find "$TESTS_SCRATCH/$1" -mindepth 1 -maxdepth 1 ! -name 'clr-debug-pipe-*' ! -name 'dotnet-diagnostic-*' ! -name NUnit.Engine -printf '%f\n' 2>&1 | sort || true
+    find "$TESTS_SCRATCH/$1" -mindepth 1 -maxdepth 1 ! -name 'clr-debug-pipe-*' ! -name 'dotnet-diagnostic-*' ! -name NUnit.Engine ! -name 'torchinductor_*' -printf '%f\n' 2>&1 | sort || true
     rm -rf -- "$TESTS_SCRATCH/${1:?}" || true
 }
 

@@ -75,7 +75,7 @@ public class LaneTests
     {
         var outcome = Run($$"""
             echo "$TMPDIR" >>"$results/folders"
-            touch "$TMPDIR/clr-debug-pipe-1-2-in" "$TMPDIR/dotnet-diagnostic-1-2-socket"; mkdir "$TMPDIR/NUnit.Engine"
+            touch "$TMPDIR/clr-debug-pipe-1-2-in" "$TMPDIR/dotnet-diagnostic-1-2-socket"; mkdir "$TMPDIR/NUnit.Engine" "$TMPDIR/torchinductor_me"
             if [ $name = A.Tests ]; then mkdir "$TMPDIR/a folder"; touch "$TMPDIR/a folder/file" "$TMPDIR/other"; fi
             {{Passes}}
             """, lanes: 2);
