@@ -31,12 +31,5 @@ public sealed record PluginSearch(string ProductFolder, IReadOnlyList<string> Fo
     public PluginCatalogue Scan() => PluginCatalogue.Scan(Folders.Distinct().Select(folder => (folder, PluginOrigin.Installed)).Prepend((ProductFolder, PluginOrigin.Product)));
 
     /// <summary>Where files that manifests name are unpacked: XDG_CACHE_HOME, else ~/.cache, else the temporary folder.</summary>
-    public static string CacheFolder()
-    {
-        var home = Environment.GetEnvironmentVariable("HOME");
-        var cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } named ? named
-            : home is { Length: > 0 } && Directory.Exists(home) ? Path.Combine(home, ".cache")
-            : Path.GetTempPath();
-        return Path.Combine(cache, "peftalign", "plugins");
-    }
+    public static string CacheFolder() => Path.Combine(UserCache.Folder() ?? Path.GetTempPath(), "peftalign", "plugins");
 }

@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Reflection;
 using PeftAlign.Host.Bench;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Plugins;
 using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Commands;
@@ -40,7 +41,7 @@ internal static class BenchCommand
                 throw new UserError(unknown, "is no part of bench", Near.DidYouMean(unknown, BenchParts.Names) ?? $"there are {string.Join(", ", BenchParts.Names)}");
             if (parsed.GetValue(rounds) is < 1 or > 1000) throw new UserError($"--rounds {parsed.GetValue(rounds)}", "is a number from 1 to 1000", "leave it out for 5");
             LibTorch.CheckSettings(); // a worker of its own would say it as a failure
-            var folder = Path.GetFullPath(parsed.GetValue(work) ?? Path.Combine(CacheFolder(), "peftalign", "bench"));
+            var folder = Path.GetFullPath(parsed.GetValue(work) ?? Path.Combine(UserCache.Folder() ?? Path.GetTempPath(), "peftalign", "bench"));
             Directory.CreateDirectory(folder);
             var python = parsed.GetValue(peers) ?? Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON");
             var effort = new Effort(parsed.GetValue(rounds), session.Threads, python is { Length: > 0 } ? python : null, WriteScript(folder), parsed.GetValue(beside) is { } other ? OtherNative.Of(other, Path.GetDirectoryName(LibTorch.FileToOpen)) : null);
@@ -59,9 +60,6 @@ internal static class BenchCommand
         });
         return command;
     }
-
-    private static string CacheFolder() =>
-        Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
 
     private static string WriteScript(string folder)
     {

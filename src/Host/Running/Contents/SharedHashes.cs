@@ -4,6 +4,8 @@
 // all, but show that of writing (images such as squashfs, where another image's file has the same inode): its files are read again.
 // A line each, the newest last; a line that is not whole counts as none. The paths are the user's own affair: nobody else may read the file.
 
+using PeftAlign.Plugins;
+
 namespace PeftAlign.Host.Running;
 
 /// <param name="file">Where they are kept; null = nowhere.</param>
@@ -33,10 +35,7 @@ internal sealed class SharedHashes(string? file)
         var asked = Environment.GetEnvironmentVariable(Switch);
         if (asked is not (null or "" or "0" or "1")) throw new UserError($"{Switch}={asked}", "is neither 0 (large files are read by every run) nor 1 (what was read once is remembered)", "set one of them, or nothing");
         if (asked == "0") return new SharedHashes(null);
-        var cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-        if (cache is not { Length: > 0 } || !Path.IsPathRooted(cache))
-            cache = Environment.GetEnvironmentVariable("HOME") is { Length: > 0 } home && Directory.Exists(home) ? Path.Combine(home, ".cache") : null;
-        return new SharedHashes(cache is null ? null : Path.Combine(cache, "peftalign", "hashes"));
+        return new SharedHashes(UserCache.Folder() is { } cache ? Path.Combine(cache, "peftalign", "hashes") : null);
     }
 
     /// <summary>The hash of a file that is as it was when it was read; null where that is not known.</summary>
