@@ -111,7 +111,7 @@ public sealed class AutogradFunctionTests
     [Test]
     public void Exceptions_reach_the_caller_unchanged_and_nothing_stays()
     {
-        var total = Near.SettledCount();
+        var total = Settled.Tensors();
         using (torch.NewDisposeScope())
         {
             var x = torch.ones([2], requires_grad: true);

@@ -7,7 +7,7 @@ public sealed class DisposeScopeTests
     [Test]
     public void The_end_of_a_scope_disposes_what_was_made_in_it()
     {
-        var total = Near.SettledCount();
+        var total = Settled.Tensors();
         Tensor a, b;
         using (var scope = torch.NewDisposeScope())
         {

@@ -118,7 +118,7 @@ public sealed class ModuleTests
         using (torch.NewDisposeScope())
         {
             data = torch.ones(3);
-            var total = Near.SettledCount();
+            var total = Settled.Tensors();
             inside = new Parameter(data);
             Assert.That(Tensor.TotalCount, Is.EqualTo(total));
             outside = new Parameter(torch.ones(3).DetachFromDisposeScope(), requires_grad: false);
@@ -183,7 +183,7 @@ public sealed class ModuleTests
         var chain = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3), torch.nn.Identity());
         var x = torch.ones(1, 3);
         using var off = torch.no_grad();
-        var total = Near.SettledCount();
+        var total = Settled.Tensors();
         var y = chain.call(x);
         Assert.That(Tensor.TotalCount, Is.EqualTo(total + 1));
         Assert.That(y.IsInvalid, Is.False);

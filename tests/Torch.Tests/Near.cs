@@ -4,14 +4,6 @@ namespace PeftAlign.Torch.Tests;
 
 internal static class Near
 {
-    /// <summary>How many tensors there are, once those that earlier tests forgot are collected and cannot go in the middle of this one.</summary>
-    internal static long SettledCount()
-    {
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        return Tensor.TotalCount;
-    }
-
     internal static double[] Doubles(Tensor tensor)
     {
         using var scope = torch.NewDisposeScope();

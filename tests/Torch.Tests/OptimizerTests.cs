@@ -89,7 +89,7 @@ public sealed class OptimizerTests
         parameter.grad = torch.ones(40);
         using var optimizer = torch.optim.AdamW([parameter]);
         optimizer.step();
-        var total = Near.SettledCount();
+        var total = Settled.Tensors();
         for (var k = 0; k < 10; k++) optimizer.step();
         Assert.That(Tensor.TotalCount, Is.EqualTo(total));
         optimizer.Dispose();

@@ -38,13 +38,20 @@ internal static class Memory
         if (before > 4 * (now + Step)) Interlocked.CompareExchange(ref limit, 2 * (now + Step), before);
     }
 
-    // An object that nobody refers to: its finalizer runs when the collection is over.
+    // An object that nobody refers to: its finalizer runs when the collection is over, but before those of the handles that were found, which
+    // are critical. What these free has to be known before the next collection is thought of, else this one seems to have found nothing.
     private sealed class CollectionEnd
     {
         [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
         internal static void Await() => _ = new CollectionEnd();
 
-        ~CollectionEnd() => Volatile.Write(ref collecting, 0);
+        ~CollectionEnd() => ThreadPool.UnsafeQueueUserWorkItem(
+            static _ =>
+            {
+                GC.WaitForPendingFinalizers();
+                Volatile.Write(ref collecting, 0);
+            },
+            null);
     }
 
     /// <summary>Collects, runs finalizers, and empties the CUDA cache. Returns true: one retry is worth it.</summary>

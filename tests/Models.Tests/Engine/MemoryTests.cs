@@ -31,9 +31,9 @@ public sealed class MemoryTests
             }
         }
         Calls(100);
-        var (tensors, bytes) = Settled();
+        var (tensors, bytes) = State();
         Calls(1000);
-        var (after, afterBytes) = Settled();
+        var (after, afterBytes) = State();
         Assert.That(after, Is.EqualTo(tensors), "tensors");
         Assert.That(afterBytes - bytes, Is.LessThan(AllowedGrowth), "resident bytes");
     }
@@ -47,7 +47,7 @@ public sealed class MemoryTests
         using var pack = Pack.Of(Tiny.Groups(6), 2048, Place.Of(model)).Single();
         var counting = new Counting(pack.Attention);
         pack.Attention = counting;
-        Settled();
+        Settled.Tensors();
         model.Forward(pack, new ForwardMode());
         Assert.That(counting.Tensors, Has.Count.EqualTo(8), "blocks");
         Assert.That(counting.Tensors.Skip(1), Is.All.LessThanOrEqualTo(counting.Tensors[1]), "tensors alive at each block's attention; the first one makes what all share");
@@ -64,11 +64,5 @@ public sealed class MemoryTests
         }
     }
 
-    private static (long Tensors, long Bytes) Settled()
-    {
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
-        GC.Collect();
-        return (Tensor.TotalCount, Process.GetCurrentProcess().WorkingSet64);
-    }
+    private static (long Tensors, long Bytes) State() => (Settled.Tensors(), Process.GetCurrentProcess().WorkingSet64);
 }

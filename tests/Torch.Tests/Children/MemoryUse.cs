@@ -1,6 +1,7 @@
 // A million tensor operations, and what they leave in resident memory; large tensors that are dropped.
 
 using System.Runtime.CompilerServices;
+using System.Runtime.ConstrainedExecution;
 using System.Runtime.InteropServices;
 
 namespace PeftAlign.Torch.Tests.Children;
@@ -28,14 +29,20 @@ internal static partial class MemoryUse
     });
 
     // 500 tensors of 4 MB that nobody refers to. Finalizers have a thread of their own, which a busy machine may keep waiting for a
-    // while, but not for a minute.
-    internal static int Dropped()
+    // while, but not for a minute. What is looked for is noticed as tensors are made, so that waiting makes small ones.
+    internal static int Dropped(bool slowly)
     {
         static bool Few() => Tensor.TotalCount < 200;
+        static bool FewSoon()
+        {
+            using var small = torch.empty(1);
+            return Tensor.TotalCount <= 200;
+        }
         for (var k = 0; k < 500; k++)
         {
             Drop();
-            if (Few() || SpinWait.SpinUntil(Few, TimeSpan.FromMinutes(1))) continue;
+            if (slowly) Slow.Drop();
+            if (Few() || SpinWait.SpinUntil(FewSoon, TimeSpan.FromMinutes(1))) continue;
             Console.WriteLine($"{Tensor.TotalCount} alive after {k + 1}");
             return 0;
         }
@@ -45,6 +52,15 @@ internal static partial class MemoryUse
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Drop() => torch.zeros(1 << 20);
+
+    // Its finalizer runs among those of tensors, as one does whose thread gets no processor.
+    private sealed class Slow : CriticalFinalizerObject
+    {
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        internal static void Drop() => _ = new Slow();
+
+        ~Slow() => Thread.Sleep(4);
+    }
 
     // Tensors of 40 MB, whose memory malloc gives back to the system at once, that nobody refers to while their elements are read; another
     // thread collects all the time.
