@@ -45,7 +45,7 @@ libtorch_describe() {
 
 libtorch_number() { sed -n "s/^#define TORCH_VERSION_$2 *\([0-9][0-9]*\).*/\1/p" "$1"; }
 
-# One line that changes when the library does; part of the native key.
+# One line that changes when the library does; part of the native key. Its time is told in one zone, whichever the user's is.
 libtorch_identity() {
-    printf '%s %s %s %s\n' "$LT_HOME" "$LT_ORIGIN" "$LT_VERSION" "$(stat -L -c '%s %y' "$LT_LIB/libtorch_cpu.so")"
+    printf '%s %s %s %s\n' "$LT_HOME" "$LT_ORIGIN" "$LT_VERSION" "$(TZ=UTC0 stat -L -c '%s %y' "$LT_LIB/libtorch_cpu.so")"
 }

@@ -56,8 +56,7 @@ make_parts() {
 
 native_key() {
     libtorch_describe
-    # The library's time is told in one zone, whichever the user's is.
-    NATIVE_KEY=$({ content_key native build/libtorch.sh; TZ=UTC0 libtorch_identity; g++ -dumpfullversion 2>/dev/null; } | sha256sum | cut -c1-16)
+    NATIVE_KEY=$({ content_key native build/libtorch.sh; libtorch_identity; g++ -dumpfullversion 2>/dev/null; } | sha256sum | cut -c1-16)
 }
 
 make_native() {
