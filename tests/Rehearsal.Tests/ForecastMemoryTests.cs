@@ -42,8 +42,7 @@ public sealed class ForecastMemoryTests
         var random = new Random(1);
         int[] Ids(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next((int)Spec.Vocabulary))];
         var groups = Enumerable.Range(0, Rows).Select(_ => new CompletionGroup(Ids(30), [Completion.Of(Ids(Length - 30))])).ToList();
-        GC.Collect(); // what other tests left would be freed while this one counts
-        GC.WaitForPendingFinalizers();
+        Settled.Tensors();
         var before = Rehearsal.Memory(reset: true).Now;
         using (torch.NewDisposeScope())
         {

@@ -1,6 +1,7 @@
 // What a device holds while a folder is read: the model, and of what is carried there one tensor at a time. Counted by the device to
 // rehearse on.
 
+using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
@@ -44,9 +45,7 @@ public sealed class LoadingMemoryTests
     private static (long Kept, long Most) Took(Action make)
     {
         _ = TestDevice.Here;
-        // What other tests left goes now, not meanwhile.
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
+        Settled.Tensors();
         var before = Rehearsal.Memory(reset: true).Now;
         make();
         var (now, peak) = Rehearsal.Memory();
@@ -71,6 +70,31 @@ public sealed class LoadingMemoryTests
             x.MoveToOuterDisposeScope();
         });
         Assert.That((kept, most), Is.EqualTo((4000L, 6000L)));
+    }
+
+    // What a function keeps beside a graph is found only once the graph's own finalizers have run.
+    [Test]
+    public void What_was_forgotten_before_is_not_counted()
+    {
+        Forget();
+        var (kept, _) = Took(() => Settled.Tensors());
+        Assert.That(kept, Is.Zero);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Forget() => Keeping.apply(torch.ones([1000]).to(TestDevice.Here).requires_grad_());
+
+    private sealed class Keeping : torch.autograd.SingleTensorFunction<Keeping>
+    {
+        public override string Name => "Keeping";
+
+        public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
+        {
+            ctx.save_data("copy", ((Tensor)vars[0]).clone().DetachFromDisposeScope());
+            return (Tensor)vars[0] * 1;
+        }
+
+        public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, Tensor grad_output) => [grad_output];
     }
 
     [Test]

@@ -22,6 +22,7 @@ public sealed class StepMemoryTests
         using var parameters = new FlatParameters([("w", torch.ones([(3 * bucket) + 5], torch.float32, TestDevice.Here), true)]);
         using var stepping = FlatOptimizer.Of(parameters, new TrainingOptions { Optimizer = optimizer, WeightDecay = 0.1 });
         stepping.Step(0.1);
+        Settled.Tensors();
         var before = Rehearsal.Memory(reset: true).Now;
         stepping.Step(0.1);
         var (now, peak) = Rehearsal.Memory();
