@@ -275,7 +275,8 @@ module internal Patterns =
     let private all (regex: Regex) (advancing: Lazy<Regex>) (text: string) =
         Seq.unfold
             (fun struct (at, isEmpty) ->
-                let found = (if isEmpty then advancing.Value else regex).Match(text, at)
+                let sought = if isEmpty then advancing.Value else regex
+                let found = PatientMatch.Of(fun () -> sought.Match(text, at))
 
                 if found.Success && found.Index < at then
                     Guard.fail $"regular expression: .NET's engine makes no progress in '{regex}'; write it differently."
@@ -317,7 +318,7 @@ module internal Patterns =
             action (all regex advancing narrowed) names narrowed widen
         with :? RegexMatchTimeoutException ->
             Guard.fail
-                $"regular expression '{pattern}' took over 3 s on a text of {text.Length} characters. Make its repetitions unambiguous."
+                $"regular expression '{pattern}' took over 3 s on a text of {text.Length} characters, {PatientMatch.Tries} times. Make its repetitions unambiguous."
 
 /// Python's re on texts.
 [<AbstractClass; Sealed>]

@@ -376,4 +376,24 @@ let ``A broken pattern and a missing match are named`` () =
             AnswerExtraction.RegexFilter(String('a', 60) + "!", @"^(\w|\w\w)+$", 0, "")
             |> ignore)
 
-    Assert.That(slow, Does.Contain "took over 3 s")
+    Assert.That(slow, Does.Contain "took over 3 s on a text of 61 characters, 3 times")
+
+/// A process that was stopped has used up the time without having looked.
+[<Test>]
+let ``An expression is refused only when its time was not enough again and again`` () =
+    let found (late: int) =
+        let mutable tries = 0
+
+        PatientMatch.Of(fun () ->
+            tries <- tries + 1
+
+            if tries <= late then
+                raise (RegexMatchTimeoutException())
+
+            Regex.Match("ab", "b"))
+
+    Assert.That((found 0).Index, Is.EqualTo 1)
+    Assert.That((found 2).Index, Is.EqualTo 1)
+
+    Assert.Throws<RegexMatchTimeoutException>(Action(fun () -> found 3 |> ignore))
+    |> ignore

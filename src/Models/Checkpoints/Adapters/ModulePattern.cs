@@ -5,6 +5,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
+using PeftAlign.Core.Metrics;
 
 namespace PeftAlign.Models.Checkpoints;
 
@@ -56,11 +57,11 @@ public static class ModulePattern
         {
             try
             {
-                return regex.Match(module);
+                return PatientMatch.Of(() => regex.Match(module));
             }
             catch (RegexMatchTimeoutException e)
             {
-                throw Fault.In(file, $"{Fault.Quote(text)} takes longer than {Limit.TotalSeconds} s on the module name {Fault.Quote(module)}; write a simpler expression, or a list of names.", e);
+                throw Fault.In(file, $"{Fault.Quote(text)} takes longer than {Limit.TotalSeconds} s on the module name {Fault.Quote(module)}, {PatientMatch.Tries} times; write a simpler expression, or a list of names.", e);
             }
         };
     }
