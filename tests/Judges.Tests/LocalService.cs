@@ -43,8 +43,6 @@ internal sealed class LocalService : IDisposable
 
     public ConcurrentBag<string> Keys { get; } = [];
 
-    public ConcurrentQueue<DateTime> Times { get; } = [];
-
     public void Dispose() => listener.Close();
 
     /// <summary>A chat completion that says a text.</summary>
@@ -79,7 +77,6 @@ internal sealed class LocalService : IDisposable
             using var reader = new StreamReader(context.Request.InputStream);
             var body = JsonNode.Parse(await reader.ReadToEndAsync())!;
             Keys.Add(context.Request.Headers["Authorization"] ?? "");
-            Times.Enqueue(DateTime.UtcNow);
             var (status, text, delay) = answer(Interlocked.Increment(ref count), body);
             if (delay > 0) await Task.Delay(TimeSpan.FromSeconds(delay));
             (context.Response.StatusCode, context.Response.ContentType) = (status, ContentType);

@@ -1,5 +1,6 @@
 // The judge behind a service, against a local one: retries, limits, costs, the transcript, and what is a failure.
 
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Eval.Judges;
@@ -24,7 +25,7 @@ public sealed class OpenAiJudgeTests
         KeyEnv = "",
         RetryDelay = 0.01,
         Attempts = 3,
-        Timeout = 5,
+        Timeout = 60, // a busy machine makes no attempt more
         Transcript = folder,
         PromptPrice = 2,
         CompletionPrice = 10,
@@ -130,8 +131,10 @@ public sealed class OpenAiJudgeTests
     [Test]
     public void SlownessIsTriedAgain()
     {
-        var (answer, cost, _) = One((n, _) => LocalService.Says("B", n == 1 ? 600 : 0), change: o => o.Timeout = 3);
-        Assert.That((answer.Preference, cost.Retries), Is.EqualTo((0.0, 1L)));
+        // The service or this process may be slow for a while too.
+        var (answer, cost, _) = One((n, _) => LocalService.Says("B", n == 1 ? 600 : 0), change: o => (o.Timeout, o.Attempts) = (3, 20));
+        Assert.That((answer.Preference, cost.Failures), Is.EqualTo((0.0, 0L)));
+        Assert.That(cost.Retries, Is.GreaterThanOrEqualTo(1));
     }
 
     // Services that are nearly OpenAI's: what they count and add must not end a job whose questions they answered.
@@ -308,9 +311,13 @@ public sealed class OpenAiJudgeTests
         var options = Options(service);
         options.RequestsPerMinute = 300;
         using var judge = new OpenAiJudge(options);
+        // From the first question to the last answer: when a request arrives is the machine's affair, and the first one, which opens a connection, may
+        // arrive late.
+        var clock = Stopwatch.StartNew();
         judge.Answer([.. Enumerable.Range(0, 4).Select(k => new JudgeQuestion.Compare($"{k}", "a", "b"))]);
-        var times = service.Times.Order().ToList();
-        Assert.That(times[^1] - times[0], Is.GreaterThan(TimeSpan.FromSeconds(0.45)), "four requests at 300 a minute need three pauses of 0.2 s");
+        var took = clock.Elapsed;
+        Assert.That(service.Requests, Is.EqualTo(4));
+        Assert.That(took, Is.GreaterThan(TimeSpan.FromSeconds(0.45)), "four requests at 300 a minute need three pauses of 0.2 s");
     }
 
     [Test]
