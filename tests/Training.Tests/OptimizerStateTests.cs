@@ -207,7 +207,7 @@ public sealed class OptimizerStateTests : TrainingTest
             var (seen, first) = (new List<int>(), 10 * (step - 1));
             pager.Each((k, piece) =>
             {
-                Assert.That(SpinWait.SpinUntil(() => Volatile.Read(ref fetches) >= first + Math.Min(k + 2, 10), 10_000), Is.True, $"step {step}, piece {k}: the next one is not fetched meanwhile");
+                Assert.That(SpinWait.SpinUntil(() => Volatile.Read(ref fetches) >= first + Math.Min(k + 2, 10), TimeSpan.FromMinutes(1)), Is.True, $"step {step}, piece {k}: the next one is not fetched meanwhile");
                 Assert.That(piece[0].data<float>().ToArray(), Is.EqualTo(Enumerable.Range(4 * k, 4).Select(x => x + 100f * (step - 1))), $"step {step}, piece {k}");
                 seen.Add(k);
                 piece[0].add_(100);

@@ -1,7 +1,6 @@
 // Every broken or hostile file of the reference set: one message for the user that names what is wrong, quickly, in
 // little memory.
 
-using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using PeftAlign.Abstractions;
@@ -24,7 +23,7 @@ internal sealed class BadFileTests
         var group = item.GetProperty("id").GetString()!.Split('/')[0];
         var folder = Prepare(item);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
-        var clock = Stopwatch.StartNew();
+        var clock = ThreadTime.Start();
         var (warnings, error) = Outcome(() => Read(group, folder));
         Assert.That(clock.Elapsed.TotalSeconds, Is.LessThan(10));
         Assert.That(GC.GetAllocatedBytesForCurrentThread() - allocated, Is.LessThan(64 << 20));

@@ -1,7 +1,6 @@
 // Damage by chance, from a fixed seed: flipped bits, cuts, inserted bytes, swapped blocks of good files. Each result is
 // either read completely or refused with one message for the user; nothing crashes, hangs or takes much memory.
 
-using System.Diagnostics;
 using System.IO.Compression;
 using System.Text;
 using PeftAlign.Abstractions;
@@ -96,7 +95,7 @@ internal sealed class FuzzTests
         for (var round = 0; round < rounds; round++)
         {
             damage();
-            var clock = Stopwatch.StartNew();
+            var clock = ThreadTime.Start();
             var before = GC.GetAllocatedBytesForCurrentThread();
             try
             {
