@@ -8,18 +8,21 @@ namespace PeftAlign.Host;
 
 internal static class LockFile
 {
+    // Some file systems in user space give a file another number each time; there the lock is believed in the end.
+    private const int Most = 100;
+
     /// <summary>Locks a file, which is made, with its folder, where it is not there.</summary>
     /// <param name="file">Its full path.</param>
     /// <param name="locked">Runs between locking and comparing; for tests.</param>
     /// <exception cref="IOException">Another process has it (<see cref="Jobs.JobProcess.WouldBlock"/>), or it cannot be made.</exception>
     internal static FileStream Hold(string file, Action? locked = null)
     {
-        while (true)
+        for (var tries = 1; ; tries++)
         {
             Directory.CreateDirectory(Path.GetDirectoryName(file)!);
             var held = new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             locked?.Invoke();
-            if (IsStill(file, held)) return held;
+            if (tries == Most || IsStill(file, held)) return held;
             held.Dispose();
         }
     }

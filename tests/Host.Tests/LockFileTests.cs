@@ -46,6 +46,18 @@ public sealed class LockFileTests
         LockFile.Hold(file).Dispose();
     }
 
+    [Test]
+    public void Where_no_file_is_ever_still_there_a_lock_is_had_all_the_same()
+    {
+        var (file, times) = (Path.Combine(root, "lock"), 0);
+        LockFile.Hold(file, () =>
+        {
+            times++;
+            File.Delete(file);
+        }).Dispose();
+        Assert.That(times, Is.EqualTo(100));
+    }
+
     // Else the end of an evaluation would be told as that of its lock.
     [Test]
     public void A_folder_that_was_taken_away_is_let_go_of_silently()
