@@ -13,6 +13,7 @@
 
 #include "errors.h"
 #include "tensor.h"
+#include "threads.h"
 
 namespace pa {
 namespace {
@@ -138,6 +139,7 @@ int pa_anomaly_mode_set(int32_t on) {
 
 int pa_backward(void** tensors, void** grads, int32_t n, int32_t retain_graph, int32_t create_graph) {
     return guarded([&] {
+        follow_threads();
         torch::autograd::backward(borrow_all(tensors, n), grads == nullptr ? variable_list() : borrow_all(grads, n), retain_graph != 0, create_graph != 0);
     });
 }
@@ -145,6 +147,7 @@ int pa_backward(void** tensors, void** grads, int32_t n, int32_t retain_graph, i
 int pa_grad(void** outputs, void** grad_outputs, int32_t n_outputs, void** inputs, int32_t n_inputs, int32_t retain_graph,
             int32_t create_graph, int32_t allow_unused, void** results) {
     return guarded([&] {
+        follow_threads();
         auto grads = torch::autograd::grad(borrow_all(outputs, n_outputs), borrow_all(inputs, n_inputs),
                                            grad_outputs == nullptr ? variable_list() : borrow_all(grad_outputs, n_outputs), retain_graph != 0,
                                            create_graph != 0, allow_unused != 0);

@@ -10,6 +10,7 @@
 
 #include "errors.h"
 #include "tensor.h"
+#include "threads.h"
 
 namespace pa {
 namespace {
@@ -301,6 +302,7 @@ int pa_call(void* handle, const pa_arg* args, int32_t n_args, pa_arg* results, i
     return guarded([&] {
         auto& op = *static_cast<Operator*>(handle);
         check_count(op, n_args);
+        follow_threads();
         torch::jit::Stack stack;
         stack.reserve(op.slots.size() + 2);
         pa_arg standard{};

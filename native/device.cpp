@@ -7,11 +7,13 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "errors.h"
 #include "instructions.h"
 #include "tensor.h"
+#include "threads.h"
 
 #if PA_TORCH_AT_LEAST(2, 9)
 #include <c10/core/CachingDeviceAllocator.h>
@@ -24,6 +26,17 @@ __attribute__((weak)) char* openblas_get_corename(void);
 }
 
 namespace pa {
+
+std::atomic<int> thread_settings{0};
+
+void follow_threads() {
+    static thread_local int seen = 0;
+    int now = thread_settings.load(std::memory_order_acquire);
+    if (seen == now) return;
+    seen = now;
+    at::init_num_threads();
+}
+
 namespace {
 
 at::Generator default_generator(int32_t device_type, int32_t device_index) {
@@ -194,13 +207,17 @@ int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empty_cache
     });
 }
 
-int pa_threads_get(void) { return at::get_num_threads(); }
+int pa_threads_get(void) {
+    pa::follow_threads();
+    return at::get_num_threads();
+}
 
 int pa_threads_set(int32_t threads) {
     return guarded([&] {
         if (threads < 1) throw ArgumentError("the number of threads must be at least 1, not " + std::to_string(threads));
         at::set_num_threads(threads);
         if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads);
+        pa::thread_settings.fetch_add(1);
     });
 }
 

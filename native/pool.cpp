@@ -6,8 +6,11 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 namespace pa {
 namespace {
@@ -28,7 +31,7 @@ public:
             for (int64_t k = 0; k < count; k++) task(context, k);
             return;
         }
-        while (workers_ < threads - 1) std::thread(&Pool::work, this, workers_++).detach();
+        begin(threads - 1);
         task_ = task, context_ = context, count_ = count, allowed_ = threads - 1;
         next_.store(0);
         open_.store(true);
@@ -40,11 +43,27 @@ public:
         take();
         open_.store(false);
         while (inside_.load() > 0) pause();
+        if (!failed_.load()) return;
+        failed_.store(false);
+        std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
 private:
-    void take() {
-        for (int64_t k; (k = next_.fetch_add(1)) < count_;) task_(context_, k);
+    // The kernel may refuse another thread; the work is done by those that there are.
+    void begin(int workers) {
+        try {
+            for (; workers_ < workers; workers_++) std::thread(&Pool::work, this, workers_).detach();
+        } catch (const std::system_error&) {
+        }
+    }
+
+    void take() noexcept {
+        try {
+            for (int64_t k; (k = next_.fetch_add(1)) < count_;) task_(context_, k);
+        } catch (...) {
+            next_.store(count_);
+            if (!failed_.exchange(true)) failure_ = std::current_exception();
+        }
     }
 
     void work(int number) {
@@ -73,6 +92,8 @@ private:
     void* context_ = nullptr;
     int64_t count_ = 0;
     int allowed_ = 0;
+    std::exception_ptr failure_;  // of the thread that set failed_, read when nobody is inside
+    std::atomic<bool> failed_{false};
     std::atomic<int64_t> next_{0};
     std::atomic<bool> open_{false};
     std::atomic<uint64_t> job_{0};

@@ -8,8 +8,9 @@ namespace pa {
 
 using Task = void (*)(void* context, int64_t task);
 
-// Runs tasks 0 .. count - 1 on as many threads as libtorch may use; returns when all are done. A call from a second thread
-// meanwhile runs its tasks by itself. Tasks must not throw.
+// Runs tasks 0 .. count - 1 on as many threads as libtorch may use, or on fewer where no more can be begun; returns when all are
+// done. A call from a second thread meanwhile runs its tasks by itself. The first exception of a task (memory may run out on any
+// thread) comes out of the call when no task is at work any more; what nobody has begun by then is left out.
 void run_tasks(int64_t count, Task task, void* context);
 
 template <typename F>

@@ -11,6 +11,7 @@ internal static partial class AtomicFile
 {
     private const int ReadOnly = 0, CloseOnExec = 0x80000; // of open(2) on Linux, on every processor that .NET knows
     private const int OtherDevice = 18; // EXDEV
+    private const uint Exchange = 2; // RENAME_EXCHANGE of rename(2)
     private const int WorkingDirectory = -100, StatxSize = 256, ModeAt = 28, Pipe = 1, CharacterDevice = 2, BlockDevice = 6, Socket = 12; // of statx(2)
 
     /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there. What a pipe or a device such as /dev/null is
@@ -127,6 +128,20 @@ internal static partial class AtomicFile
         }
     }
 
+    /// <summary>Gives two files or folders of one file system each other's names in one step, so that neither name is ever without its own. False
+    /// where the file system or the C library cannot, and nothing has changed.</summary>
+    public static bool TryExchange(string one, string other)
+    {
+        try
+        {
+            return RenameAt2(WorkingDirectory, one, WorkingDirectory, other, Exchange) == 0;
+        }
+        catch (EntryPointNotFoundException)
+        {
+            return false; // glibc before 2.28
+        }
+    }
+
     // Of a folder its list of names; .NET itself opens none.
     private static void Flush(string path)
     {
@@ -136,6 +151,9 @@ internal static partial class AtomicFile
 
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "renameat2", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int RenameAt2(int folder, string from, int otherFolder, string to, uint flags);
 
     [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Statx(int folder, string path, int flags, uint mask, ref byte answer);

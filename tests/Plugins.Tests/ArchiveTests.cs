@@ -80,6 +80,35 @@ public class ArchiveTests
         Assert.That(Directory.GetFileSystemEntries(target), Has.Length.EqualTo(1));
     }
 
+    // A run that looks for its plugins meanwhile, like a kill, meets the one or the other.
+    [Test]
+    public void WhatIsReplacedIsNeverAway()
+    {
+        var (target, second) = (Path.Combine(workshop.Folder, "elsewhere"), file + ".second");
+        PluginArchive.Install(file, target);
+        Workshop.Rewrite(source.Path, manifest => manifest with { Version = "2.0.0" });
+        PluginArchive.Pack(PluginFolder.Open(source.Path, PluginOrigin.Product), second);
+        var installed = Path.Combine(target, source.Manifest.Id);
+        var (away, isOver) = (0, false);
+        var watch = new Thread(() =>
+        {
+            while (!Volatile.Read(ref isOver))
+                if (!Directory.Exists(installed)) away++;
+        });
+        watch.Start();
+        try
+        {
+            for (var k = 0; k < 40; k++) PluginArchive.Install(k % 2 == 0 ? second : file, target, replace: true);
+        }
+        finally
+        {
+            Volatile.Write(ref isOver, true);
+            watch.Join();
+        }
+        Assert.That(away, Is.Zero);
+        Assert.That(Directory.GetFileSystemEntries(target), Is.EqualTo((string[])[installed]));
+    }
+
     [Test]
     public void AFileOfAManifestIsUnpackedOnce()
     {

@@ -1,5 +1,4 @@
-// One `eval` or `winrate` at a time in a folder: two would write over each other's records. The kernel frees the lock when the
-// process ends, however it ends.
+// One `eval` or `winrate` at a time in a folder: two would write over each other's records.
 
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
@@ -20,8 +19,7 @@ internal sealed class EvalLock : IDisposable
         (this.folder, isNew) = (folder, !Directory.Exists(folder.Path));
         try
         {
-            Directory.CreateDirectory(folder.Path);
-            held = new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            held = LockFile.Hold(folder.Lock);
         }
         catch (IOException e) when (e.HResult == JobProcess.WouldBlock)
         {
@@ -36,11 +34,19 @@ internal sealed class EvalLock : IDisposable
     /// <summary>Frees the folder; a command that wrote nothing leaves nothing.</summary>
     public void Dispose()
     {
-        if (Directory.EnumerateFileSystemEntries(folder.Path).All(path => path == folder.Lock))
+        try
         {
+            if (!Directory.EnumerateFileSystemEntries(folder.Path).All(path => path == folder.Lock)) return;
             File.Delete(folder.Lock);
             if (isNew) Directory.Delete(folder.Path);
         }
-        held.Dispose();
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The folder was taken away, or another command has begun in it: how this one ends is not about that.
+        }
+        finally
+        {
+            held.Dispose();
+        }
     }
 }

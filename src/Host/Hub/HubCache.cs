@@ -91,12 +91,11 @@ internal sealed class HubCache(string cache, HubName name)
     internal async Task<IDisposable> LockAsync(string tag, Action<string> remark, CancellationToken cancel)
     {
         var file = Path.Combine(cache, ".locks", name.Folder, tag + ".lock");
-        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         for (var tries = 0; ; tries++)
         {
             try
             {
-                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return LockFile.Hold(file);
             }
             catch (IOException e) when (e.HResult == Jobs.JobProcess.WouldBlock)
             {

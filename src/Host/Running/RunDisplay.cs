@@ -1,20 +1,24 @@
 // Progress of a run on stderr. On a terminal: a block that is drawn anew, with the whole graph in one line and a line for each
 // running job. Elsewhere: a line when a job starts and ends, and every 10 seconds where everything stands.
 
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
 
 namespace PeftAlign.Host.Running;
 
-internal sealed class RunDisplay(Output output, int atOnce) : IRunWatcher, IDisposable
+/// <param name="output">Where it is shown.</param>
+/// <param name="atOnce">Most processes at once.</param>
+/// <param name="time">null = the system's.</param>
+internal sealed class RunDisplay(Output output, int atOnce, TimeProvider? time = null) : IRunWatcher, IDisposable
 {
     private const int LinesAtMost = 12;
     private readonly Dictionary<string, RunningJob> running = [];
     private readonly RunEstimate estimate = new(atOnce);
-    private readonly Stopwatch clock = Stopwatch.StartNew();
+    private readonly TimeProvider time = time ?? TimeProvider.System;
+    private readonly long begun = (time ?? TimeProvider.System).GetTimestamp();
     private readonly Lock gate = new();
-    private Timer? timer;
+    private ITimer? timer;
+    private bool isEnded;
     private int total;
     private int done;
     private int failed;
@@ -27,7 +31,7 @@ internal sealed class RunDisplay(Output output, int atOnce) : IRunWatcher, IDisp
         estimate.Start(jobs, run);
         if (alreadyFinished > 0) output.Remark($"{alreadyFinished} of {jobs.Count} jobs are finished already");
         var interval = output.IsLive ? TimeSpan.FromSeconds(0.5) : TimeSpan.FromSeconds(10);
-        timer = new Timer(_ => Tell(), null, interval, interval);
+        timer = time.CreateTimer(_ => Tell(), null, interval, interval);
     }
 
     public void Started(PlanJob job)
@@ -73,10 +77,15 @@ internal sealed class RunDisplay(Output output, int atOnce) : IRunWatcher, IDisp
         Line($"stopped {job.Label}", isNews: true);
     }
 
+    /// <summary>Shows no more: a beat that waits, which stopping the clock does not call back, would draw below what is said of the end.</summary>
     public void Dispose()
     {
         timer?.Dispose();
-        lock (gate) Erase();
+        lock (gate)
+        {
+            isEnded = true;
+            Erase();
+        }
     }
 
     /// <summary>The whole graph in one line.</summary>
@@ -85,7 +94,7 @@ internal sealed class RunDisplay(Output output, int atOnce) : IRunWatcher, IDisp
         var parts = new List<string> { $"{done} of {total} jobs done", $"{running.Count} running" };
         if (failed > 0) parts.Add($"{failed} failed");
         if (skipped > 0) parts.Add($"{skipped} not started");
-        parts.Add($"{Duration(clock.Elapsed.TotalSeconds)} so far");
+        parts.Add($"{Duration(time.GetElapsedTime(begun).TotalSeconds)} so far");
         if (estimate.SecondsLeft(running.ToDictionary(r => r.Key, r => r.Value.SecondsLeft)) is { } left) parts.Add($"about {Duration(left)} left");
         return string.Join(", ", parts);
     }
@@ -113,6 +122,7 @@ internal sealed class RunDisplay(Output output, int atOnce) : IRunWatcher, IDisp
     {
         lock (gate)
         {
+            if (isEnded) return;
             if (output.IsLive) Draw();
             else
             {

@@ -55,8 +55,7 @@ internal sealed class TrainFolder(string path) : IDisposable
     {
         try
         {
-            Directory.CreateDirectory(Job.Path);
-            held = new FileStream(Job.File(OwnLock), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            held = LockFile.Hold(Job.File(OwnLock));
         }
         catch (IOException e) when (e.HResult == JobProcess.WouldBlock)
         {
@@ -134,11 +133,28 @@ internal sealed class TrainFolder(string path) : IDisposable
         if (HoldsWork || Reference.IsFinished) return;
         if (isNew)
         {
-            Directory.Delete(Job.Path, recursive: true);
+            DeleteAll();
             return;
         }
         foreach (var name in BeforeTheFirstStep) File.Delete(Job.File(name));
         if (Directory.Exists(Reference.Path)) Directory.Delete(Reference.Path, recursive: true);
+    }
+
+    // The lock's file last: once it is gone, another command may begin here, and the folder is its.
+    private void DeleteAll()
+    {
+        foreach (var path in Directory.GetDirectories(Job.Path)) Directory.Delete(path, recursive: true);
+        foreach (var path in Directory.GetFiles(Job.Path))
+            if (Path.GetFileName(path) != OwnLock) File.Delete(path);
+        File.Delete(Job.File(OwnLock));
+        try
+        {
+            Directory.Delete(Job.Path);
+        }
+        catch (IOException)
+        {
+            // it has begun
+        }
     }
 
     /// <summary>Where reference log-probs are computed before.</summary>

@@ -34,7 +34,7 @@ internal sealed record Garbage(JobFolder Folder, string Label, long Bytes, bool 
     {
         try
         {
-            using var held = new FileStream(Folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            using var held = LockFile.Hold(Folder.Lock);
             File.Delete(Folder.Result);
             RunFolder.DeleteFolders(Folder.Path);
             // Without job.json the folder would not be known for ours: it goes last. What --strict had begun to forget stays marked till then.

@@ -59,10 +59,7 @@ public static class PluginArchive
             {
                 if (IsSame(stage, target)) return (PluginFolder.Open(target, PluginOrigin.Installed), true);
                 if (!replace) throw new PluginException($"{file}: {target} already holds {Held(target)}, and this is {manifest.Id} {manifest.Version}. Give --replace to take this one, or another folder.");
-                var old = stage + ".old";
-                Directory.Move(target, old);
-                Directory.Move(stage, target);
-                Directory.Delete(old, recursive: true);
+                Replace(target, stage);
             }
             else if (!TryMove(stage, target) && !IsSame(stage, target))
                 throw new PluginException($"{file}: {target} was made by another process meanwhile. Try again.");
@@ -128,6 +125,24 @@ public static class PluginArchive
     {
         if (id.Length == 0 || id.StartsWith('.') || id.Any(letter => !(char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '.' or '-' or '_')))
             throw new PluginException($"{file}: '{id}' is no plugin id; ids are lower-case letters, digits, '.', '-' and '_'.");
+    }
+
+    // What is replaced goes with the stage. A kill, or a process that looks meanwhile, finds the one or the other.
+    private static void Replace(string target, string stage)
+    {
+        if (AtomicFile.TryExchange(stage, target)) return;
+        var old = stage + ".old";
+        Directory.Move(target, old);
+        try
+        {
+            Directory.Move(stage, target);
+        }
+        catch
+        {
+            if (!Directory.Exists(target)) Directory.Move(old, target);
+            throw;
+        }
+        Directory.Delete(old, recursive: true);
     }
 
     // Jobs of one run unpack the same file at the same time; the first wins.

@@ -17,6 +17,8 @@ internal static class Program
         ["memory", "dropped"] => MemoryUse.Dropped(slowly: false),
         ["memory", "dropped-slowly"] => MemoryUse.Dropped(slowly: true),
         ["memory", "elements"] => MemoryUse.Elements(),
+        ["no-room", "threads"] => NoRoom.ForThreads(),
+        ["no-room", "tasks"] => NoRoom.ForTasks(),
         ["engine"] => Engine(),
         ["products"] => SomeProducts(),
         ["types"] => Types(),

@@ -126,7 +126,7 @@ internal static class JobProcess
             cancellation.ThrowIfCancellationRequested();
             try
             {
-                return new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return LockFile.Hold(folder.Lock);
             }
             catch (IOException e) when (e.HResult == WouldBlock)
             {
