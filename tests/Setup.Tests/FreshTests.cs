@@ -143,9 +143,13 @@ public class FreshTests
     public void TwoSetUpsWaitForOneAnother()
     {
         File.SetLastWriteTimeUtc(clone.File_("src/Host/ExitCode.cs"), DateTime.UtcNow);
-        using var first = clone.Start("flock", null, Path.Combine(clone.Build, "lock"), "bash", "-c", "echo held; sleep 1");
+        // The first ends when the second has said that it waits.
+        var said = clone.File_("said");
+        using var first = clone.Start("flock", null, Path.Combine(clone.Build, "lock"), "bash", "-c", $"echo held; for ((n = 0; n < 3000; n++)); do if [ -s '{said}' ]; then exit 0; fi; sleep 0.1; done; exit 9");
         Assert.That(first.StandardOutput.ReadLine(), Is.EqualTo("held"));
-        Assert.That(clone.Launch("--version"), Is.EqualTo(new Outcome(0, Version, "peftalign: another set-up of this folder is at work; waiting for it\n")));
+        Assert.That(clone.Run("bash", null, "-c", $"\"$ROOT/peftalign\" --version 2>'{said}'"), Is.EqualTo(new Outcome(0, Version, "")));
+        Assert.That(File.ReadAllText(said), Is.EqualTo("peftalign: another set-up of this folder is at work; waiting for it\n"));
         first.WaitForExit();
+        Assert.That(first.ExitCode, Is.Zero);
     }
 }

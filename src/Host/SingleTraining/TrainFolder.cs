@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Core;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
+using PeftAlign.Host.Store;
 
 namespace PeftAlign.Host.SingleTraining;
 
@@ -33,21 +34,7 @@ internal sealed class TrainFolder(string path) : IDisposable
     // A run that ended before its first step, such as on faulty rows, has nothing that another request could spoil.
     private bool HoldsWork => Job.IsFinished || (Directory.Exists(Job.File("checkpoints")) && Directory.EnumerateFileSystemEntries(Job.File("checkpoints")).Any())
         || new FileInfo(Job.File("metrics.jsonl")) is { Exists: true, Length: > 0 }
-        || (held is null && IsHeld(Job.File(OwnLock))) || IsHeld(Job.Lock) || IsHeld(Reference.Lock);
-
-    private static bool IsHeld(string file)
-    {
-        if (!File.Exists(file)) return false;
-        try
-        {
-            using var free = new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
-            return false;
-        }
-        catch (IOException)
-        {
-            return true; // a process works on it
-        }
-    }
+        || (held is null && RunView.IsHeld(Job.File(OwnLock))) || RunView.IsHeld(Job.Lock) || RunView.IsHeld(Reference.Lock);
 
     /// <summary>Makes the folder and holds it from before anything is written to the end of all its jobs: between two jobs, none of them does.</summary>
     /// <exception cref="UserError">The folder cannot be made, or another command works in it.</exception>

@@ -68,12 +68,18 @@ internal sealed record RunView(string Name, RunFolder Run, IReadOnlyList<ViewedJ
     private static ViewedJob Viewed(RunFolder run, IndexedJob job, bool isPlanned) =>
         new(job, job.State == JobState.Finished ? "finished" : IsHeld(run.Job(job.Id)) ? "running" : job.State == JobState.Failed ? "failed" : "stopped", isPlanned);
 
+    /// <summary>Opens a lock as whoever asks about it: beside others who ask, and not beside a process that works.</summary>
+    internal static FileStream Asking(string file) => new(file, FileMode.Open, FileAccess.Read, FileShare.Read);
+
     /// <summary>Whether a process works on the job.</summary>
-    internal static bool IsHeld(JobFolder job)
+    internal static bool IsHeld(JobFolder job) => IsHeld(job.Lock);
+
+    /// <summary>Whether a process holds a lock for itself.</summary>
+    internal static bool IsHeld(string file)
     {
         try
         {
-            using var held = new FileStream(job.Lock, FileMode.Open, FileAccess.Read, FileShare.None);
+            using var asking = Asking(file);
             return false;
         }
         catch (IOException e)

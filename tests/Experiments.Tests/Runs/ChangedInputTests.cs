@@ -23,31 +23,39 @@ public sealed class ChangedInputTests
     private static string Rows(string answer) =>
         string.Concat(Enumerable.Range(0, 20).Select(k => $$"""{"prompt": "{{k}}?", "completion": " {{answer}} {{k}}"}""" + "\n"));
 
-    // Starts a command, and does something once a line of it tells how far it is.
-    private static (int Code, string Err) Call(string line, Action then, params string[] args)
+    // A command that something meets at its moment; null where that came too late.
+    private static Outcome? Met(Func<Process, bool> holds, Action then, params string[] args)
     {
         using var process = Peftalign.Start(args);
-        _ = process.StandardOutput.ReadToEndAsync();
-        var said = new List<string>();
-        while (process.StandardError.ReadLine() is { } next)
-        {
-            said.Add(next);
-            if (!next.Contains(line, StringComparison.Ordinal) || said.Count(each => each.Contains(line, StringComparison.Ordinal)) > 1) continue;
-            then();
-        }
+        var (text, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        var met = Frozen.At(process, () => holds(process), then);
         process.WaitForExit();
-        return (process.ExitCode, string.Join('\n', said));
+        var outcome = new Outcome(process.ExitCode, text.Result, err.Result);
+        if (!met) Assert.That(outcome.Code, Is.Zero, outcome.All);
+        return met ? outcome : null;
     }
+
+    // Tries again, from an empty folder, until it is met.
+    private static Outcome InTime(Peftalign user, Func<bool> holds, Action then, Action begin, params string[] args) => Frozen.InTime(() =>
+    {
+        if (Directory.Exists(user.Run)) Directory.Delete(user.Run, recursive: true);
+        begin();
+        return Met(_ => holds(), then, args);
+    });
+
+    // A job that has been begun and has said nothing yet.
+    private static bool IsStarting(string job) => File.Exists(Path.Combine(job, "job.json")) && !File.Exists(Path.Combine(job, "log.txt"));
 
     [Test]
     public void A_run_does_not_train_on_other_data_than_it_planned_with()
     {
         using var user = new Peftalign();
         var manifest = user.Write("changed.yaml", Manifest);
-        user.Write("rows.jsonl", Rows("yes"));
-        var (code, err) = Call("start make-model", () => user.Write("rows.jsonl", Rows("not")), "run", manifest, "--out", user.Run, "--threads", "1");
-        Assert.That((code, err), Is.EqualTo((2, err)));
-        Assert.That(err, Does.Contain($"{user.File("rows.jsonl")}: {Said}").And.Contain("run again"));
+        var jobs = Path.Combine(user.Run, "jobs");
+        // The plan is made when the first job is begun.
+        var told = InTime(user, () => Directory.Exists(jobs) && Directory.GetDirectories(jobs).Length == 1, () => user.Write("rows.jsonl", Rows("not")), () => user.Write("rows.jsonl", Rows("yes")), "run", manifest, "--out", user.Run, "--threads", "1");
+        told.Told(2, $"{user.File("rows.jsonl")}: {Said}");
+        told.Told(2, "run again");
         Assert.That(Directory.GetFiles(Path.Combine(user.Run, "jobs"), "result.json", SearchOption.AllDirectories), Has.Length.EqualTo(1), "the model alone");
         user.Finish(manifest);
         Assert.That(Trained(user.Run), Is.Not.EqualTo(Alone("yes")).And.EqualTo(Alone("not")));
@@ -73,9 +81,7 @@ public sealed class ChangedInputTests
         user.Write("rows.jsonl", Rows("yes"));
         var whole = Peftalign.Call(Train(user.File("whole")));
         Assert.That(whole.Code, Is.Zero, whole.All);
-        var (code, err) = Call("start train", () => user.Write("rows.jsonl", Rows("not")), Train(user.Run));
-        Assert.That((code, err), Is.EqualTo((2, err)));
-        Assert.That(err, Does.Contain($"{user.File("rows.jsonl")}: {Said}"));
+        InTime(user, () => IsStarting(user.Run), () => user.Write("rows.jsonl", Rows("not")), () => user.Write("rows.jsonl", Rows("yes")), Train(user.Run)).Told(2, $"{user.File("rows.jsonl")}: {Said}");
         user.Write("rows.jsonl", Rows("yes"));
         var again = Peftalign.Call(Train(user.Run));
         Assert.That(again.Code, Is.Zero, again.All);
@@ -91,14 +97,10 @@ public sealed class ChangedInputTests
         string[] Train(string folder) => ["train", "sft", "--model", Model, "--data", user.File("rows.jsonl"), "--out", folder, "--max-steps", "80", "--batch-size", "4", "--threads", "1"];
         user.Write("rows.jsonl", Rows("yes"));
         Assert.That(Peftalign.Call(Train(user.File("whole"))).Code, Is.Zero);
-        using var process = Peftalign.Start(Train(user.Run));
-        var (text, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        while (!process.HasExited && !File.Exists(Path.Combine(user.Run, "metrics.jsonl"))) Thread.Sleep(1);
-        user.Write("rows.jsonl", Rows("not"));
-        process.WaitForExit();
-        Assert.That((process.ExitCode, err.Result), Is.EqualTo((0, err.Result)));
-        Assert.That(err.Result, Does.Contain($"{user.File("rows.jsonl")}: changed while").And.Contain("content of before"));
-        Assert.That(text.Result, Is.Not.Empty);
+        var told = InTime(user, () => TrainRows.Rows(user.Run) is > 0 and < 80, () => user.Write("rows.jsonl", Rows("not")), () => user.Write("rows.jsonl", Rows("yes")), Train(user.Run));
+        told.Told(0, $"{user.File("rows.jsonl")}: changed while");
+        told.Told(0, "content of before");
+        Assert.That(told.Out, Is.Not.Empty);
         Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(user.File("whole"), "model", "model.safetensors"))));
     }
 
@@ -112,14 +114,10 @@ public sealed class ChangedInputTests
         string[] Train(string folder) => ["train", "sft", "--model", model, "--data", user.File("rows.jsonl"), "--out", folder, "--max-steps", "120", "--save-every", "20", "--batch-size", "4", "--threads", "1"];
         user.Write("rows.jsonl", Rows("yes"));
         Assert.That(Peftalign.Call(Train(user.File("whole"))).Code, Is.Zero);
-        using var process = Peftalign.Start(Train(user.Run));
-        var (_, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        while (!process.HasExited && !Directory.Exists(Path.Combine(user.Run, "checkpoints", "20"))) Thread.Sleep(1);
         var more = Path.Combine(model, "more.json");
-        File.WriteAllText(more, "{}");
-        process.WaitForExit();
-        Assert.That((process.ExitCode, err.Result), Is.EqualTo((2, err.Result)));
-        Assert.That(err.Result, Does.Contain($"{model}: changed while").And.Contain("put back what was there"));
+        var told = InTime(user, () => TrainRows.Rows(user.Run) is > 20 and < 120, () => File.WriteAllText(more, "{}"), () => File.Delete(more), Train(user.Run));
+        told.Told(2, $"{model}: changed while");
+        told.Told(2, "put back what was there");
         Assert.That(new[] { "model", "result.json" }.Select(name => Path.Combine(user.Run, name)), Has.None.Exist);
         File.Delete(more);
         var again = Peftalign.Call(Train(user.Run));
@@ -130,6 +128,19 @@ public sealed class ChangedInputTests
         foreach (var file in made) Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", Path.GetFileName(file))), Is.EqualTo(File.ReadAllBytes(file)), file);
     }
 
+    // Once it has said how many items there are, which is after its model's hash, and before any answer is kept.
+    private static Outcome? MetAtItsItems(Action then, string records, string[] asked)
+    {
+        using var process = Peftalign.Start(asked);
+        var text = process.StandardOutput.ReadToEndAsync();
+        var said = "";
+        while (process.StandardError.ReadLine() is { } line && !(said += line + "\n").Contains("items", StringComparison.Ordinal)) { }
+        var met = Frozen.At(process, () => !File.Exists(records), then);
+        said += process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        return met ? new Outcome(process.ExitCode, text.Result, said) : null;
+    }
+
     [Test]
     public void An_evaluation_whose_model_changes_keeps_no_answer()
     {
@@ -137,13 +148,24 @@ public sealed class ChangedInputTests
         var (model, lmeval) = (Directory.CreateDirectory(user.File("model")).FullName, Path.Combine(Peftalign.Repository, "tests/Eval.Tests/Fixtures/lmeval"));
         foreach (var file in Directory.GetFiles(Model)) File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
         string[] asked = ["eval", "--model", model, "--out", user.Run, "--threads", "1", "--task", Path.Combine(lmeval, "tasks"), "--data", lmeval, "--benchmarks", "story_chrf"];
-        var (code, err) = Call("items", () => File.WriteAllText(Path.Combine(model, "more.json"), "{}"), asked);
-        Assert.That((code, err), Is.EqualTo((2, err)));
-        Assert.That(err, Does.Contain($"{model}: {Said}"));
+        var more = Path.Combine(model, "more.json");
+        Frozen.InTime(() =>
+        {
+            File.Delete(more);
+            if (Directory.Exists(user.Run)) Directory.Delete(user.Run, recursive: true);
+            return MetAtItsItems(() => File.WriteAllText(more, "{}"), Path.Combine(user.Run, "records.jsonl"), asked);
+        }).Told(2, $"{model}: {Said}");
         Assert.That(File.Exists(Path.Combine(user.Run, "results.json")), Is.False);
         Assert.That(Path.Combine(user.Run, "records.jsonl"), Does.Not.Exist, "it ended before anything was answered");
         var again = Peftalign.Call(asked);
         Assert.That(again.Code, Is.Zero, again.All);
+    }
+
+    // A finished one that a plan names or not.
+    private static void Job(Peftalign user)
+    {
+        foreach (var name in (string[])["job.json", "result.json"])
+            File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(user.Run, "jobs", "b2")).FullName, name), """{"kind": "evaluate", "label": "b2"}""");
     }
 
     // What `gc` may delete is decided by the plan that is there when it holds the run, not by one that a run replaced since.
@@ -153,30 +175,20 @@ public sealed class ChangedInputTests
     {
         using var user = new Peftalign();
         static string Plan(string id) => $$"""{"name": "n", "jobs": [{"id": "{{id}}", "kind": "evaluate", "label": "{{id}}", "depends_on": []}]}""";
-        foreach (var name in (string[])["job.json", "result.json"])
-            File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(user.Run, "jobs", "b2")).FullName, name), """{"kind": "evaluate", "label": "b2"}""");
-        File.WriteAllText(Path.Combine(user.Run, "plan.json"), Plan("a1"));
+        void Swap(string id)
+        {
+            File.WriteAllText(user.File("new"), Plan(id));
+            File.Move(user.File("new"), Path.Combine(user.Run, "plan.json"), overwrite: true);
+        }
         using (var large = File.Create(user.File("rows.jsonl"))) large.SetLength(2L << 30); // of holes; planning the manifest reads it, which takes its time
-        using var process = Peftalign.Start("runs", "gc", user.Run, "--manifest", user.Write("changed.yaml", Manifest), flag);
-        var (text, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        while (!process.HasExited && !IsOpen(process, user.File("rows.jsonl"))) Thread.Sleep(1);
-        Assert.That(process.HasExited, Is.False, "it ended before it read the data");
-        File.WriteAllText(Path.Combine(user.Run, "new"), Plan("b2"));
-        File.Move(Path.Combine(user.Run, "new"), Path.Combine(user.Run, "plan.json"), overwrite: true);
-        process.WaitForExit();
-        Assert.That((process.ExitCode, text.Result), Is.EqualTo((0, "nothing to delete\n")), err.Result);
+        string[] collect = ["runs", "gc", user.Run, "--manifest", user.Write("changed.yaml", Manifest), flag];
+        var told = Frozen.InTime(() =>
+        {
+            Job(user);
+            Swap("a1");
+            return Met(process => Processes.HasOpen(process.Id, user.File("rows.jsonl")), () => Swap("b2"), collect);
+        });
+        Assert.That((told.Code, told.Out), Is.EqualTo((0, "nothing to delete\n")), told.Err);
         Assert.That(File.Exists(Path.Combine(user.Run, "jobs", "b2", "result.json")));
-    }
-
-    private static bool IsOpen(Process process, string file)
-    {
-        try
-        {
-            return Directory.GetFiles($"/proc/{process.Id}/fd").Any(fd => new FileInfo(fd).LinkTarget == file);
-        }
-        catch (IOException)
-        {
-            return false; // it ended between two looks
-        }
     }
 }

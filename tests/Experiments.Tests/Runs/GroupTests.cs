@@ -24,16 +24,8 @@ public sealed partial class GroupTests
     [Test]
     public void A_killed_job_is_blamed_alone_and_the_rest_of_its_group_goes_on_in_another_process()
     {
-        using var user = new Peftalign();
-        var manifest = user.Write("group.yaml", Evaluations);
-        var jobs = Plan(user, manifest);
-        using var run = Peftalign.Start("run", manifest, "--out", user.Run, "--threads", "1");
-        var (said, results) = (run.StandardError.ReadToEndAsync(), run.StandardOutput.ReadToEndAsync());
-        var killed = Waiting.For(() => Pid(user, jobs[1].Id), "the long evaluation never began");
-        using (var job = System.Diagnostics.Process.GetProcessById(killed)) job.Kill();
-        run.WaitForExit();
-        var end = new Outcome(run.ExitCode, results.Result, said.Result);
-
+        var (user, manifest, jobs, killed, end) = Frozen.InTime(KilledInTheSecond);
+        using var own = user;
         Assert.That(end.Code, Is.EqualTo(1), end.All);
         Assert.That(Regex.Count(end.Err, "^failed: ", RegexOptions.Multiline), Is.EqualTo(1), end.All);
         Assert.That(end.Err, Does.Contain($"failed: {jobs[1].Label}: the process was killed (signal 9)").And.Match($"start of {Regex.Escape(jobs[1].Label)} in process {killed}"), "with the last lines of its log");
@@ -46,6 +38,26 @@ public sealed partial class GroupTests
         var again = user.Finish(manifest);
         Assert.That(again.Err, Does.Contain("4 of 5 jobs are finished already").And.Contain($"done {jobs[1].Label}"));
         Assert.That(File.Exists(InJob(user, jobs[1].Id, "failure.json")), Is.False, "a failure is forgotten when the job is begun anew");
+    }
+
+    private sealed record Killed(Peftalign User, string Manifest, (string Id, string Label)[] Jobs, int Process, Outcome End);
+
+    // Null where the second evaluation had ended before its process could be killed.
+    private static Killed? KilledInTheSecond()
+    {
+        var user = new Peftalign();
+        var manifest = user.Write("group.yaml", Evaluations);
+        var jobs = Plan(user, manifest);
+        using var run = Peftalign.Start("run", manifest, "--out", user.Run, "--threads", "1");
+        var (said, results) = (run.StandardError.ReadToEndAsync(), run.StandardOutput.ReadToEndAsync());
+        var killed = 0;
+        var met = Frozen.At(run, () => (killed = Pid(user, jobs[1].Id)) > 0 && !File.Exists(InJob(user, jobs[1].Id, "result.json")), () => Processes.Signal(killed, "KILL"));
+        run.WaitForExit();
+        var end = new Outcome(run.ExitCode, results.Result, said.Result);
+        if (met) return new Killed(user, manifest, jobs, killed, end);
+        user.Dispose();
+        Assert.That(end.Code, Is.Zero, end.All);
+        return null;
     }
 
     [Test]

@@ -16,28 +16,8 @@ public sealed class InterruptTests
     [Test]
     public void A_stopped_run_keeps_its_state_and_its_threads()
     {
-        using var user = new Peftalign();
-        // So long that the run still trains when the second one has been told.
-        var manifest = user.Write("long.yaml", Manifests.Short.Replace("max_steps: 40, save_every: 4,", $"max_steps: {Steps}, save_every: 4,"));
-        var end = Stopped(user, manifest, 7, () =>
-        {
-            var second = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
-            Assert.That((second.Code, second.Err), Is.EqualTo((2, $"peftalign: {user.Run}: another run works in this folder; wait for it, or give --out another folder\n")));
-        });
-        Assert.That(end.Code, Is.EqualTo(130), end.All);
-        Assert.That(end.Err, Does.Contain($"stopped {Training}").And.Contain("what is done stays done; to continue: peftalign run ").And.Not.Contain("FAILED"));
-        var job = user.Job(Training);
-        Assert.That(File.Exists(Path.Combine(job, "result.json")) || File.Exists(Path.Combine(job, "failure.json")), Is.False, "neither done nor failed");
-        var pid = int.Parse(Regex.Match(File.ReadAllText(Path.Combine(job, "log.txt")), "in process ([0-9]+),").Groups[1].Value, CultureInfo.InvariantCulture);
-        Assert.That(Directory.Exists($"/proc/{pid}"), Is.False, "the job's process ended before the run's");
-
-        foreach (var (rows, signal) in ((int, string)[])[(30, "INT"), (45, "HUP")])
-        {
-            var again = Stopped(user, manifest, rows, () => { }, signal);
-            Assert.That(again.Code, Is.EqualTo(130), again.All);
-            Assert.That(again.Err, Does.Contain($"stopped {Training}").And.Contain("to continue: peftalign run "));
-        }
-
+        using var user = Frozen.InTime(StoppedThreeTimes);
+        var (manifest, job) = (user.File("long.yaml"), user.Job(Training));
         var other = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "2", "--only", "train/tiny/*");
         Assert.That(other.Code, Is.EqualTo(2), other.All);
         Assert.That(other.Err, Does.Contain("--threads 2: this run was created with 1 thread(s) per job").And.Contain("--inexact"));
@@ -47,6 +27,30 @@ public sealed class InterruptTests
         Assert.That((int)Peftalign.Json(Path.Combine(user.Run, "run.json"))["threads"]!, Is.EqualTo(2));
         var steps = File.ReadLines(Path.Combine(job, "metrics.jsonl")).Select(line => (int)JsonNode.Parse(line)!["step"]!);
         Assert.That(steps, Is.EqualTo(Enumerable.Range(1, Steps)));
+    }
+
+    // By each of the three signals, and while another run is told that the folder is taken; null where the training was done before its signal.
+    private static Peftalign? StoppedThreeTimes()
+    {
+        var user = new Peftalign();
+        var manifest = user.Write("long.yaml", Manifests.Short.Replace("max_steps: 40, save_every: 4,", $"max_steps: {Steps}, save_every: 4,"));
+        foreach (var (time, rows, signal) in ((int, int, string)[])[(1, 7, "TERM"), (2, 30, "INT"), (3, 45, "HUP")])
+        {
+            var end = Stopped(user, manifest, rows, signal, time);
+            var job = user.Job(Training);
+            if (File.Exists(Path.Combine(job, "result.json")))
+            {
+                Assert.That(end.Code, Is.AnyOf(0, 130), end.All);
+                user.Dispose();
+                return null;
+            }
+            Assert.That(end.Code, Is.EqualTo(130), end.All);
+            Assert.That(end.Err, Does.Contain($"stopped {Training}").And.Contain("what is done stays done; to continue: peftalign run ").And.Not.Contain("FAILED"));
+            Assert.That(Path.Combine(job, "failure.json"), Does.Not.Exist, "neither done nor failed");
+            var process = int.Parse(Regex.Matches(File.ReadAllText(Path.Combine(job, "log.txt")), "in process ([0-9]+),")[^1].Groups[1].Value, CultureInfo.InvariantCulture);
+            Assert.That(Processes.IsAlive(process), Is.False, "the job's process ended before the run's");
+        }
+        return user;
     }
 
     // Of a folder with a file so long that nobody would wait for its hash.
@@ -62,24 +66,12 @@ public sealed class InterruptTests
         using (var large = File.Create(user.File("model/large.bin"))) large.SetLength(1L << 40);
         using var process = Peftalign.Start([.. asked.Select(word => word switch { "MODEL" => user.File("model"), "ROWS" => rows, _ => word }), "--out", user.Run]);
         var (err, text) = (process.StandardError.ReadToEndAsync(), process.StandardOutput.ReadToEndAsync());
-        Waiting.For(() => Opened(process, "large.bin") ? 1 : process.HasExited ? throw new AssertionException(err.Result) : 0, "the file is never read");
-        Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)])!.WaitForExit();
-        var ended = process.WaitForExit(TimeSpan.FromSeconds(60));
+        Waiting.For(() => Processes.HasOpen(process.Id, "large.bin") ? 1 : process.HasExited ? throw new AssertionException(err.Result) : 0, "the file is never read");
+        Processes.Signal(process.Id, "INT");
+        var ended = process.WaitForExit(TimeSpan.FromMinutes(5));
         if (!ended) process.Kill(entireProcessTree: true);
         Assert.That(ended, "it goes on reading");
         Assert.That(process.ExitCode, Is.EqualTo(130), err.Result + text.Result);
-    }
-
-    private static bool Opened(Process process, string name)
-    {
-        try
-        {
-            return Directory.GetFiles($"/proc/{process.Id}/fd").Any(file => File.ResolveLinkTarget(file, returnFinalTarget: false)?.Name == name);
-        }
-        catch (IOException)
-        {
-            return false; // closed meanwhile, or the process has ended
-        }
     }
 
     [Test]
@@ -101,17 +93,34 @@ public sealed class InterruptTests
         }
     }
 
-    // Starts the run, does something while it holds its folder, and ends it with a signal once the training has so many rows.
-    private static Outcome Stopped(Peftalign user, string manifest, int rows, Action meanwhile, string signal = "TERM")
+    // Starts the run for the n-th time, and ends it with a signal once it trains and so many rows are there, which may be of the time before.
+    private static Outcome Stopped(Peftalign user, string manifest, int rows, string signal, int time)
     {
         using var process = Peftalign.Start("run", manifest, "--out", user.Run, "--threads", "1");
         var (err, text) = (process.StandardError.ReadToEndAsync(), process.StandardOutput.ReadToEndAsync());
-        Waiting.For(() => File.Exists(Path.Combine(user.Run, "plan.json")) ? 1 : 0, "the run never began");
-        meanwhile();
-        Waiting.For(() => Rows(user) >= rows ? 1 : process.HasExited ? throw new AssertionException(err.Result) : 0, "the training never began");
-        Process.Start("kill", ["-" + signal, process.Id.ToString(CultureInfo.InvariantCulture)])!.WaitForExit();
+        if (time == 1) Frozen.At(process, () => File.Exists(Path.Combine(user.Run, "plan.json")), () => ASecondIsRefused(user, manifest));
+        Frozen.At(process, () => Begun(user) == time && Rows(user) is var done && done >= rows && done < Steps, () => Processes.Signal(process.Id, signal));
         process.WaitForExit();
         return new Outcome(process.ExitCode, text.Result, err.Result);
+    }
+
+    private static void ASecondIsRefused(Peftalign user, string manifest)
+    {
+        var second = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
+        Assert.That((second.Code, second.Err), Is.EqualTo((2, $"peftalign: {user.Run}: another run works in this folder; wait for it, or give --out another folder\n")));
+    }
+
+    // How many processes have begun the training.
+    private static int Begun(Peftalign user)
+    {
+        try
+        {
+            return Regex.Count(File.ReadAllText(Path.Combine(user.Job(Training), "log.txt")), "in process [0-9]+,");
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or System.Text.Json.JsonException)
+        {
+            return 0; // not there yet
+        }
     }
 
     private static int Rows(Peftalign user)

@@ -17,7 +17,7 @@ public sealed class LayerTests
         using var user = new Peftalign();
         user.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 40).Select(k => $$"""{"text": "Once upon a time there were {{k}} cats."}""" + "\n")));
         var (image, container, layers) = (user.File("image"), user.File("container"), user.File("layers"));
-        Stop(user, image);
+        _ = Frozen.InTime(() => Stop(user, image));
         foreach (var folder in (string[])[container, layers]) Directory.CreateDirectory(folder);
         if (Call("mount", "-t", "tmpfs", "tmpfs", layers) != 0) Assert.Ignore("a file system cannot be mounted here");
         try
@@ -39,16 +39,23 @@ public sealed class LayerTests
         }
     }
 
-    // Leaves two checkpoints or more of a training that is not finished.
-    private static void Stop(Peftalign user, string target)
+    // Leaves two checkpoints or more of a training that is not finished; null where it was.
+    private static string? Stop(Peftalign user, string target)
     {
         using var process = Peftalign.Start(Training(user, target));
         var (err, text) = (process.StandardError.ReadToEndAsync(), process.StandardOutput.ReadToEndAsync());
         var checkpoints = Path.Combine(target, "checkpoints");
-        Waiting.For(() => Directory.Exists(checkpoints) && Directory.GetDirectories(checkpoints).Count(path => int.TryParse(Path.GetFileName(path), NumberStyles.None, CultureInfo.InvariantCulture, out _)) > 1 ? 1 : process.HasExited ? throw new AssertionException(err.Result + text.Result) : 0, "there are no checkpoints");
-        Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)])!.WaitForExit();
+        bool IsUnderWay() => !File.Exists(Path.Combine(target, "result.json")) && Directory.Exists(checkpoints)
+            && Directory.GetDirectories(checkpoints).Count(path => int.TryParse(Path.GetFileName(path), NumberStyles.None, CultureInfo.InvariantCulture, out _)) > 1;
+        Frozen.At(process, IsUnderWay, () => Processes.Signal(process.Id, "INT"));
         process.WaitForExit();
-        Assert.That(process.ExitCode, Is.EqualTo(130), err.Result);
+        if (process.ExitCode != 0 || !File.Exists(Path.Combine(target, "result.json")))
+        {
+            Assert.That(process.ExitCode, Is.EqualTo(130), err.Result + text.Result);
+            return target;
+        }
+        Directory.Delete(target, recursive: true);
+        return null;
     }
 
     private static int Call(params string[] args)

@@ -5,7 +5,7 @@ using System.Text.RegularExpressions;
 
 namespace PeftAlign.Experiments.Tests;
 
-public sealed class ParallelTests
+public sealed partial class ParallelTests
 {
     private static readonly string[] Compared = ["metrics.jsonl", "results.json", "samples_preference.jsonl", "model.safetensors"];
 
@@ -16,12 +16,7 @@ public sealed class ParallelTests
         var text = Manifests.Short.Replace("seeds: [3]", "seeds: [3, 4, 5]").Replace("  - { models: [taught], datasets: [world], methods: [tune] }\n", "")
             .Replace("max_steps: 40, save_every: 4", "max_steps: 60, save_every: 60").Replace("  exam:", "  other: { reader: synthetic, rows: 30, split: test }\n  exam:")
             .Replace("of: [untouched, trained]\n    with: [{ type: preference, dataset: exam }]", "of: [untouched]\n    with: [{ type: preference, dataset: exam }, { type: preference, dataset: other }]");
-        using var both = new Peftalign();
-        foreach (var only in (string[])["evaluate/*", "train/*"])
-        {
-            var outcome = Peftalign.Call("run", both.Write("short.yaml", text), "--out", both.Run, "--jobs", "2", "--threads", "2", "--only", only);
-            Assert.That(outcome.Code, Is.Zero, outcome.All);
-        }
+        using var both = Frozen.InTime(() => AtOnce(text));
         var jobs = Times(both.Run);
         Assert.That(jobs, Has.Count.EqualTo(6));
         Assert.That(jobs.Values.Max(job => jobs.Values.Count(other => other.Start <= job.Start && job.Start < other.End)), Is.EqualTo(2), "at once");
@@ -35,6 +30,40 @@ public sealed class ParallelTests
         Assert.That(Contents(both.Run), Is.EqualTo(expected));
     }
 
+    // The first training stands still until another has begun, which needs a place of its own; null where it was done before.
+    private static Peftalign? AtOnce(string text)
+    {
+        var user = new Peftalign();
+        string[] Run(string only) => ["run", user.Write("short.yaml", text), "--out", user.Run, "--jobs", "2", "--threads", "2", "--only", only];
+        var outcome = Peftalign.Call(Run("evaluate/*"));
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        using var run = Peftalign.Start(Run("train/*"));
+        var (err, said) = (run.StandardError.ReadToEndAsync(), run.StandardOutput.ReadToEndAsync());
+        var (first, isBeside) = ("", false);
+        var met = Frozen.At(run, () => (first = first.Length > 0 ? first : Begun(user).FirstOrDefault("")).Length > 0 && !File.Exists(Path.Combine(first, "result.json")),
+            () => isBeside = Waiting.For(() => Others(user, first), "the second training never began beside the first") == 1, () => Worker(first));
+        run.WaitForExit();
+        Assert.That(run.ExitCode, Is.Zero, err.Result + said.Result);
+        if (met && isBeside) return user;
+        user.Dispose();
+        return null;
+    }
+
+    // 1: another is at work; 2: all others are done; 0: neither yet.
+    private static int Others(Peftalign user, string first)
+    {
+        var others = Begun(user).Where(job => job != first).ToLookup(job => File.Exists(Path.Combine(job, "result.json")));
+        return others[false].Any() ? 1 : others[true].Count() == 2 ? 2 : 0;
+    }
+
+    // The trainings that have a first step.
+    private static IEnumerable<string> Begun(Peftalign user) => Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Where(job => TrainRows.Rows(job) > 0);
+
+    private static int Worker(string job) => int.Parse(Process().Match(File.ReadAllText(Path.Combine(job, "log.txt"))).Groups[1].Value, CultureInfo.InvariantCulture);
+
+    [GeneratedRegex("in process ([0-9]+),")]
+    private static partial Regex Process();
+
     // By label: when it began and ended (UTC, exact to the millisecond), its threads and the process of its log.
     private static Dictionary<string, (DateTime Start, DateTime End, int Threads, string Process)> Times(string run) =>
         Directory.GetDirectories(Path.Combine(run, "jobs")).ToDictionary(
@@ -43,7 +72,7 @@ public sealed class ParallelTests
             {
                 var timing = Peftalign.Json(Path.Combine(job, "timing.json"));
                 var start = DateTime.Parse((string)timing["started"]!, CultureInfo.InvariantCulture);
-                var process = Regex.Match(File.ReadAllText(Path.Combine(job, "log.txt")), "in process ([0-9]+),").Groups[1].Value;
+                var process = Process().Match(File.ReadAllText(Path.Combine(job, "log.txt"))).Groups[1].Value;
                 return (start, start.AddSeconds((double)timing["seconds"]!), (int)timing["threads"]!, process);
             });
 

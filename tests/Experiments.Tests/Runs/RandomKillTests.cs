@@ -1,12 +1,8 @@
 // SIGKILL at random moments, to the run, to one of its jobs, or to all at once, two jobs at a time: `run` again ends with the bytes
 // of a run that nobody killed, and nothing that was finished is done again. 5 kills; 50 under --slow.
 
-using System.Diagnostics;
-using System.Globalization;
-
 namespace PeftAlign.Experiments.Tests;
 
-[System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class RandomKillTests
 {
     private static readonly string[] Compared = ["metrics.jsonl", "ledger.json", "result.json", "results.json"];
@@ -57,11 +53,10 @@ public sealed class RandomKillTests
         _ = (run.StandardError.ReadToEndAsync(), run.StandardOutput.ReadToEndAsync());
         var delay = TimeSpan.FromSeconds(0.3 + 4 * random.NextDouble());
         if (run.WaitForExit(delay)) return null;
-        var (choice, jobs) = (random.Next(3), Children(run.Id));
+        var (choice, jobs) = (random.Next(3), Processes.ChildrenOf(run.Id));
         if (choice == 0 && jobs.Count > 0)
         {
-            using var job = Process.GetProcessById(jobs[random.Next(jobs.Count)]);
-            job.Kill();
+            Processes.Signal(jobs[random.Next(jobs.Count)], "KILL"); // which may have ended meanwhile
             run.WaitForExit(); // goes on with what does not need that job
             return $"a job after {delay.TotalSeconds:0.0} s";
         }
@@ -70,22 +65,9 @@ public sealed class RandomKillTests
         return $"{(choice == 1 ? "all" : "the run")} after {delay.TotalSeconds:0.0} s";
     }
 
-    // The fourth field of stat, behind the name in brackets, is the parent.
-    internal static List<int> Children(int parent) => [.. Directory.GetDirectories("/proc").Select(Path.GetFileName).Where(name => name!.All(char.IsAsciiDigit)).Where(pid =>
-    {
-        try
-        {
-            var stat = File.ReadAllText($"/proc/{pid}/stat");
-            return stat[(stat.LastIndexOf(')') + 2)..].Split(' ') is var fields && fields[0] != "Z" && fields[1] == parent.ToString(CultureInfo.InvariantCulture);
-        }
-        catch (IOException)
-        {
-            return false; // ended meanwhile
-        }
-    }).Select(pid => int.Parse(pid!, CultureInfo.InvariantCulture))];
-
+    // Not of the folders within: a job whose run was killed renames and deletes some for a while.
     private static Dictionary<string, DateTime> Results(Peftalign user) => Directory.Exists(Path.Combine(user.Run, "jobs"))
-        ? Directory.GetFiles(Path.Combine(user.Run, "jobs"), "result.json", SearchOption.AllDirectories).ToDictionary(file => Path.GetFileName(Path.GetDirectoryName(file))!, File.GetLastWriteTimeUtc)
+        ? Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Select(job => Path.Combine(job, "result.json")).Where(File.Exists).ToDictionary(file => Path.GetFileName(Path.GetDirectoryName(file))!, File.GetLastWriteTimeUtc)
         : [];
 
     private static Dictionary<string, byte[]> Contents(Peftalign user)

@@ -95,14 +95,21 @@ public sealed class ContentHashesTests
         Assert.That(() => Hash("data", new CancellationToken(canceled: true)), Throws.InstanceOf<OperationCanceledException>());
     }
 
+    // A time before which everything was written an hour ago, or at which it was written this very moment.
+    private sealed class Clock(TimeSpan ahead) : TimeProvider
+    {
+        private readonly DateTimeOffset now = DateTimeOffset.UtcNow + ahead;
+
+        public override DateTimeOffset GetUtcNow() => now;
+    }
+
     // As tar unpacks over a file: the same length, time and inode. Long enough after the first hash that it is remembered.
     [Test]
     public void Other_bytes_under_the_old_length_time_and_inode_are_seen()
     {
         Write("rows.jsonl", "1");
         var path = Path.Combine(folder, "rows.jsonl");
-        Thread.Sleep(2500);
-        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default };
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default, Clock = new Clock(TimeSpan.FromHours(1)) };
         var (before, time, inode) = (hashes.Of("rows.jsonl"), File.GetLastWriteTimeUtc(path), FileStamp.Of(path)!.Value.Inode);
         hashes.Save();
         Assert.That(File.ReadAllText(Path.Combine(folder, "hashes.json")), Does.Contain(before), "remembered");
@@ -116,8 +123,9 @@ public sealed class ContentHashesTests
     [Test]
     public void What_was_changed_a_moment_ago_is_not_remembered()
     {
+        var clock = new Clock(TimeSpan.Zero); // which stands still: between two lines of this test any time may pass
         Write("rows.jsonl", "1");
-        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default };
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default, Clock = clock };
         var hash = hashes.Of("rows.jsonl");
         hashes.Save();
         Assert.That(hash, Is.EqualTo("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"));
@@ -159,10 +167,9 @@ public sealed class ContentHashesTests
     public void A_cache_that_is_a_folder_or_damaged_stops_nothing()
     {
         Write("rows.jsonl", "1");
-        Thread.Sleep(2500); // so that there is something to remember
         var expected = Hash("rows.jsonl");
         Directory.CreateDirectory(Path.Combine(folder, "hashes.json", "held"));
-        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default };
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default, Clock = new Clock(TimeSpan.FromHours(1)) }; // so that there is something to remember
         Assert.That(hashes.Of("rows.jsonl"), Is.EqualTo(expected));
         Assert.That(hashes.Save, Throws.Nothing);
         Directory.Delete(Path.Combine(folder, "hashes.json"), recursive: true);
