@@ -27,13 +27,19 @@ __attribute__((weak)) char* openblas_get_corename(void);
 
 namespace pa {
 
-std::atomic<int> thread_settings{0};
+namespace {
 
+std::mutex threads_gate;
+std::atomic<int> thread_settings{0};  // how often the number was set
+
+}  // namespace
+
+// libtorch reads the number and sets it for this thread, which sets it for all: none may be set in between.
 void follow_threads() {
     static thread_local int seen = 0;
-    int now = thread_settings.load(std::memory_order_acquire);
-    if (seen == now) return;
-    seen = now;
+    if (seen == thread_settings.load(std::memory_order_acquire)) return;
+    std::lock_guard<std::mutex> lock(threads_gate);
+    seen = thread_settings.load();
     at::init_num_threads();
 }
 
@@ -215,6 +221,7 @@ int pa_threads_get(void) {
 int pa_threads_set(int32_t threads) {
     return guarded([&] {
         if (threads < 1) throw ArgumentError("the number of threads must be at least 1, not " + std::to_string(threads));
+        std::lock_guard<std::mutex> lock(pa::threads_gate);
         at::set_num_threads(threads);
         if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads);
         pa::thread_settings.fetch_add(1);

@@ -8,10 +8,10 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "instructions.h"
+#include "pool.h"
 
 namespace pa {
 namespace merge {
@@ -24,19 +24,15 @@ static_assert(kTask % kBlock == 0 && kBlock % 64 == 0, "masks are words of 64 bi
 
 inline int64_t tasks_of(int64_t n) { return (n + kTask - 1) / kTask; }
 
-// Runs body(worker, task, begin, end) for every task of n entries, on libtorch's number of threads. Threads of our own: libtorch's
-// parallel_for is serial in a library that is not compiled with libtorch's own OpenMP.
+// Runs body(worker, task, begin, end) for every task of n entries, on the threads of pool.h: libtorch's parallel_for is serial in a library
+// that is not compiled with libtorch's own OpenMP.
 template <typename F>
 void for_workers(int64_t n, F&& body) {
     int64_t tasks = tasks_of(n), count = std::min<int64_t>(at::get_num_threads(), tasks);
     std::atomic<int64_t> next{0};
-    auto work = [&](int64_t worker) {
+    parallel(count, [&](int64_t worker) {
         for (int64_t task; (task = next.fetch_add(1)) < tasks;) body(worker, task, task * kTask, std::min(n, (task + 1) * kTask));
-    };
-    std::vector<std::thread> threads;
-    for (int64_t worker = 1; worker < count; worker++) threads.emplace_back(work, worker);
-    work(0);
-    for (auto& thread : threads) thread.join();
+    });
 }
 
 // The same without the worker.

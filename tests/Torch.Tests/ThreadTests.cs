@@ -38,10 +38,33 @@ public sealed class ThreadTests
         Assert.That(sums, Is.EqualTo(expected));
     }
 
+    // Whoever follows reads the number and sets it for itself, which sets it for all: between the two another one may have been set.
     [Test]
-    public void Work_that_no_further_thread_can_be_begun_for_is_done_by_those_that_there_are()
+    public void A_number_of_threads_is_not_taken_back_by_a_thread_that_follows_the_one_before()
     {
-        var child = Child.Run(["no-room", "threads"]);
+        using var own = new Near.Threads(1);
+        var isOver = false;
+        var others = Enumerable.Range(0, 2).Select(_ => new Thread(() =>
+        {
+            while (!Volatile.Read(ref isOver)) torch.get_num_threads();
+        })).ToList();
+        others.ForEach(other => other.Start());
+        var lost = 0;
+        for (var k = 0; k < 500; k++)
+        {
+            torch.set_num_threads(1 + (k % 2));
+            if (torch.get_num_threads() != 1 + (k % 2)) lost++;
+        }
+        Volatile.Write(ref isOver, true);
+        others.ForEach(other => other.Join());
+        Assert.That(lost, Is.Zero);
+    }
+
+    [TestCase("threads")]
+    [TestCase("merge-threads")]
+    public void Work_that_no_further_thread_can_be_begun_for_is_done_by_those_that_there_are(string work)
+    {
+        var child = Child.Run(["no-room", work]);
         Assert.That(child.LastLine, Is.EqualTo("equal=True threads=4"), $"exit code {child.ExitCode}: {child.Errors}");
     }
 

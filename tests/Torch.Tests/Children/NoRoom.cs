@@ -23,6 +23,18 @@ internal static partial class NoRoom
         return 0;
     }
 
+    internal static int ForThreadsOfMerges()
+    {
+        using var scope = torch.NewDisposeScope();
+        torch.set_num_threads(4);
+        var x = new CounterStream(5, "x").Normal([400_000]);
+        Tensor Sum(Tensor of) => (Tensor)new TensorOperator("peftalign::merge_combine").Call([(Tensor[])[of, of], (double[])[0.75, -1.5], torch.float32])[0]!;
+        _ = Sum(x.narrow(0, 0, 100).clone());
+        var few = With(Megabyte, () => Sum(x));
+        Console.WriteLine($"equal={few.eq(Sum(x)).all().item<bool>()} threads={torch.get_num_threads()}");
+        return 0;
+    }
+
     // Every task asks for 80 MB, which is more than a thread's own heap may have.
     internal static int ForTasks()
     {

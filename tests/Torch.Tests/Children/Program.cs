@@ -18,6 +18,7 @@ internal static class Program
         ["memory", "dropped-slowly"] => MemoryUse.Dropped(slowly: true),
         ["memory", "elements"] => MemoryUse.Elements(),
         ["no-room", "threads"] => NoRoom.ForThreads(),
+        ["no-room", "merge-threads"] => NoRoom.ForThreadsOfMerges(),
         ["no-room", "tasks"] => NoRoom.ForTasks(),
         ["engine"] => Engine(),
         ["products"] => SomeProducts(),
